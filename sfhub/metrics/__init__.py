@@ -1,0 +1,1 @@
+"""Measures of images and edits: colour difference, separability of regions, Fréchet distance."""
