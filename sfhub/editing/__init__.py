@@ -1,0 +1,1 @@
+"""Edits of style codes: plain tensor arithmetic on S, no generator needed."""
