@@ -1,0 +1,1 @@
+"""Semantic regions of a generator: clusters of its activations and the catalog of which style moves which region."""
