@@ -10,6 +10,7 @@ order, then those of all toRGB layers; `StyleLayout` names the slices. Numerical
 stylegan2-pytorch and to NVIDIA's StyleGAN2-ADA / StyleGAN3 repositories; their files enter through `sfhub.convert`.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -136,7 +137,7 @@ class MappingNetwork(nn.Module):
         self.embed = EqualLinear(num_classes, w_dim) if num_classes else None
         widths = [z_dim + (w_dim if num_classes else 0)] + [w_dim] * num_layers
         self.layers = nn.ModuleList(
-            EqualLinear(a, b, lr_multiplier=lr_multiplier) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            EqualLinear(a, b, lr_multiplier=lr_multiplier) for a, b in itertools.pairwise(widths)
         )
         self.register_buffer("w_avg", torch.zeros(w_dim))
 

@@ -1,0 +1,95 @@
+"""Training state in one safetensors file: modules, optimisers and counters, written so that a crash loses nothing."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sfhub.errors import InputError
+
+__all__ = ["load_checkpoint", "load_matching", "save_checkpoint"]
+
+
+def save_checkpoint(
+    path: str | Path,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    progress: Mapping[str, Any],
+) -> None:
+    """Write everything a training needs to go on; the previous file stays until the new one is complete on disk.
+
+    Args:
+        path: of the `.safetensors` file.
+        modules, optimizers: by name.
+        progress: counters and settings, anything JSON can hold.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors.update({f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()})
+    partial = path.with_suffix(".partial")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"progress": json.dumps(progress)})
+    with open(partial, "rb") as written:
+        os.fsync(written.fileno())
+    os.replace(partial, path)
+
+
+def load_checkpoint(
+    path: str | Path,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """Restore what `save_checkpoint` wrote and return its `progress`.
+
+    Raises:
+        InputError: if the file is truncated or belongs to networks of other sizes.
+    """
+    tensors, progress = read_checkpoint(path, device)
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(_below(tensors, name))
+    except RuntimeError as error:
+        raise InputError(f"The checkpoint {path} was made with other network settings; train in a new folder.") from error
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(tensors, name).items():
+            index, _, field = key.partition("/")
+            state.setdefault(int(index), {})[field] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress
+
+
+def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors by `name/key`, and the progress record."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, json.loads(opened.metadata()["progress"])
+    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no complete training checkpoint; remove it to start over.") from error
+
+
+def load_matching(module: nn.Module, path: str | Path, name: str) -> list[str]:
+    """Copy from the module `name` of a checkpoint all tensors whose key and shape fit; return the keys left alone.
+
+    This is how a training continues at a higher resolution: the lower layers come from the file.
+    """
+    stored = _below(read_checkpoint(path)[0], name)
+    own = module.state_dict()
+    fitting = {key: stored[key] for key in own if key in stored and stored[key].shape == own[key].shape}
+    module.load_state_dict(own | fitting)
+    return [key for key in own if key not in fitting]
+
+
+def _below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}/")}

@@ -1,0 +1,133 @@
+"""Training images: rendered portraits or a folder of pictures, in an order that a resumed training repeats exactly."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from sfhub.errors import InputError
+
+__all__ = ["BatchOrder", "ImageFolder", "RenderedPortraits", "image_batches"]
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+
+
+class RenderedPortraits(Dataset):
+    """Rendered portraits, kept as one uint8 array on disk so that each is rendered once.
+
+    Args:
+        count: how many.
+        resolution: side in pixels.
+        seed: of the attribute draw.
+        cache_dir: where the array is kept; a later run with the same three numbers opens it again.
+    """
+
+    def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
+        path = Path(cache_dir) / f"portraits-{resolution}-{count}-{seed}.npy"
+        if not path.is_file():
+            _render_to(path, count, resolution, seed)
+        self._images = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Image `[3, H, W]`, uint8."""
+        return torch.from_numpy(self._images[index].copy())
+
+
+def _render_to(path: Path, count: int, resolution: int, seed: int) -> None:
+    """Render in chunks into a temporary file that takes its name when complete."""
+    from sfhub.portraits import render, sample_attributes
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    attributes = sample_attributes(count, seed=seed)
+    shape = (count, 3, resolution, resolution)
+    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    for start in tqdm(range(0, count, 64), desc="Rendering portraits", unit_scale=64, unit="image"):
+        chunk = {name: values[start : start + 64] for name, values in attributes.items()}
+        rendered = render(chunk, resolution=resolution).image
+        images[start : start + 64] = ((rendered + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    images.flush()
+    os.replace(partial, path)
+
+
+class ImageFolder(Dataset):
+    """All pictures below a folder, centre-cropped and resized.
+
+    A picture that cannot be read is named in the log and replaced by the next one, so that one broken file among
+    thousands does not end a training.
+
+    Args:
+        folder: searched recursively for PNG, JPEG, WebP and BMP.
+        resolution: side in pixels after cropping to a square.
+
+    Raises:
+        InputError: if the folder does not exist or holds no picture.
+    """
+
+    def __init__(self, folder: str | Path, resolution: int):
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {str(folder)!r}; give one that holds training images.")
+        self._paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not self._paths:
+            raise InputError(f"The folder {str(folder)!r} holds no PNG, JPEG, WebP or BMP image to train on.")
+        self._resolution = resolution
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Image `[3, H, W]`, uint8."""
+        for offset in range(min(len(self), 100)):
+            path = self._paths[(index + offset) % len(self)]
+            try:
+                with Image.open(path) as opened:
+                    image = ImageOps.exif_transpose(opened).convert("RGB")
+            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                logger.warning("Leaving out %s, which cannot be read: %s", path, error)
+                continue
+            image = ImageOps.fit(image, (self._resolution, self._resolution), Image.Resampling.LANCZOS)
+            return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+        raise InputError(f"A hundred images in a row from {self._paths[index]} on cannot be read; check the folder.")
+
+
+class BatchOrder:
+    """Endless batches of indices: a fresh permutation per epoch, a function of seed and step alone.
+
+    Starting at `first_step` yields exactly what an uninterrupted run would yield from there.
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int = 0, first_step: int = 0, rank: int = 0, world: int = 1):
+        if size < batch_size * world:
+            raise InputError(f"{size} images are fewer than one batch of {batch_size * world}; lower the batch size.")
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.first_step, self.rank, self.world = first_step, rank, world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        per_step = self.batch_size * self.world
+        steps_per_epoch = self.size // per_step
+        step, epoch, order = self.first_step, -1, None
+        while True:
+            if step // steps_per_epoch != epoch:
+                epoch = step // steps_per_epoch
+                order = np.random.default_rng((self.seed, epoch)).permutation(self.size)
+            start = (step % steps_per_epoch) * per_step + self.rank * self.batch_size
+            yield order[start : start + self.batch_size].tolist()
+            step += 1
+
+
+def image_batches(dataset: Dataset, order: BatchOrder, *, workers: int = 0) -> Iterator[Tensor]:
+    """Batches `[B, 3, H, W]`, uint8, in the given order."""
+    return iter(DataLoader(dataset, batch_sampler=order, num_workers=workers))

@@ -1,0 +1,358 @@
+"""Training StyleGAN2, in one loop to be read from top to bottom.
+
+Non-saturating loss with lazy R1, path length regularisation, style mixing, exponential moving average and optional
+ADA (Karras et al., CVPR 2020 and NeurIPS 2020), plus an optional regulariser of ours that keeps style channels local.
+Progress is counted in images. All randomness is a function of seed and step, so a training that was killed goes on
+from its last checkpoint to the very same weights.
+
+Differences from the official loop: one set of generated images serves both updates of a step (saving a quarter of the
+generator's work), and lazy regularisers share the main optimiser step.
+"""
+
+import copy
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision.utils import save_image
+from tqdm.auto import tqdm
+
+from sfhub.errors import InputError
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
+from sfhub.training.augment import AdaptiveProbability, augment
+from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
+from sfhub.training.data import BatchOrder, image_batches
+from sfhub.training.losses import discriminator_loss, effective_area, generator_loss, path_lengths, r1_penalty
+
+__all__ = ["PRESETS", "StyleGAN2Training", "train_stylegan2"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StyleGAN2Training:
+    """Settings of one training.
+
+    Attributes:
+        resolution: side of the images in pixels.
+        latent_dim: dimensions of Z and W.
+        num_mapping_layers: depth of the mapping network.
+        channels, discriminator_channels: channels per resolution; the official table if empty.
+        images: length of the training, in images shown to the discriminator.
+        batch_size: images per step and process.
+        learning_rate: of Adam with betas (0, 0.99), both networks.
+        r1_gamma, r1_interval: weight of R1 and steps between its evaluations.
+        path_weight, path_interval, path_batch: the same for path length; evaluated on so many images.
+        locality_weight, locality_interval, locality_batch: the same for `effective_area`.
+        mixing_probability: how often two latents make one image (style mixing).
+        ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
+        ada_target: sign statistic that ADA holds, None for no augmentation.
+        mirror: flip half of the training images.
+        seed: of everything random.
+        save_images: images between checkpoints; `sample_images` between sample grids.
+    """
+
+    resolution: int = 128
+    latent_dim: int = 256
+    num_mapping_layers: int = 4
+    channels: dict[str, int] = field(default_factory=dict)
+    discriminator_channels: dict[str, int] = field(default_factory=dict)
+    images: int = 300_000
+    batch_size: int = 16
+    learning_rate: float = 2.5e-3
+    r1_gamma: float = 1.0
+    r1_interval: int = 16
+    path_weight: float = 2.0
+    path_interval: int = 8
+    path_batch: int = 8
+    locality_weight: float = 0.0
+    locality_interval: int = 4
+    locality_batch: int = 8
+    mixing_probability: float = 0.9
+    ema_images: int = 10_000
+    ada_target: float | None = None
+    mirror: bool = True
+    seed: int = 0
+    save_images: int = 4_000
+    sample_images: int = 4_000
+
+
+_PORTRAITS = StyleGAN2Training(
+    channels={"4": 192, "8": 192, "16": 192, "32": 128, "64": 64, "128": 32},
+    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 96, "64": 48, "128": 16},
+    locality_weight=1.0,
+)
+
+PRESETS: dict[str, StyleGAN2Training] = {
+    # The lower layers of the portraits generator; 64 px is a third of the work and shows whether it goes well.
+    "portraits64": StyleGAN2Training(**{**asdict(_PORTRAITS), "resolution": 64, "images": 100_000}),
+    # The shipped generator: goes on from portraits64 (`--init-from`).
+    "portraits128": _PORTRAITS,
+}
+
+
+def train_stylegan2(
+    config: StyleGAN2Training,
+    dataset: Dataset,
+    out_dir: str | Path,
+    *,
+    accelerator: Accelerator | None = None,
+    init_from: str | Path | None = None,
+    workers: int = 0,
+    callback: Callable[[dict[str, float]], None] | None = None,
+) -> StyleGAN2Generator:
+    """Train a generator, or go on where a checkpoint in `out_dir` left off.
+
+    Args:
+        config: settings; a resumed training must use the same network sizes.
+        dataset: items are uint8 images `[3, resolution, resolution]`.
+        out_dir: receives `checkpoint.safetensors`, `ema/` (loads with `StyleGAN2Generator.from_pretrained`),
+            `samples/*.png` and `log.jsonl`.
+        accelerator: device, mixed precision and processes; `Accelerator()` if None. With several processes each takes
+            `batch_size` images per step.
+        init_from: a checkpoint of a lower-resolution training whose layers this one starts from.
+        workers: data loading processes.
+        callback: gets every log record.
+
+    Returns:
+        The moving-average generator.
+
+    Raises:
+        InputError: for fewer images than one batch, or a checkpoint of other sizes.
+    """
+    accelerator = accelerator or Accelerator()
+    device, out_dir = accelerator.device, Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+
+    # Build.
+    torch.manual_seed(config.seed)
+    torch.set_flush_denormal(True)  # the moving average of tiny numbers would slow a CPU down many times
+    G = StyleGAN2Generator(
+        config.resolution, config.latent_dim, config.latent_dim, config.num_mapping_layers, channels=config.channels or None
+    )
+    D = StyleGAN2Discriminator(config.resolution, channels=config.discriminator_channels or None)
+    if init_from is not None:
+        _start_from(G, D, init_from)
+    G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
+    ema = copy.deepcopy(G).eval().requires_grad_(False)
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99), fused=True)
+        for name, network in (("optimizer_g", G), ("optimizer_d", D))
+    }
+    ada = AdaptiveProbability(config.ada_target)
+    path_mean = torch.zeros([], device=device)
+
+    # Restore.
+    step = 0
+    checkpoint = out_dir / "checkpoint.safetensors"
+    modules = {"generator": G, "discriminator": D, "ema": ema}
+    if checkpoint.is_file():
+        progress = load_checkpoint(checkpoint, modules, optimizers, device)
+        step, ada.p, path_mean = progress["step"], progress["ada_p"], torch.tensor(progress["path_mean"], device=device)
+        logger.info("Going on from %s at %d images.", checkpoint, progress["images"])
+
+    world = accelerator.num_processes
+    per_step = config.batch_size * world
+    order = BatchOrder(
+        len(dataset), config.batch_size, seed=config.seed, first_step=step, rank=accelerator.process_index, world=world
+    )
+    batches = image_batches(dataset, order, workers=workers)
+    total_steps = math.ceil(config.images / per_step)
+    bar = tqdm(
+        total=total_steps * per_step, initial=step * per_step, unit="image", disable=not accelerator.is_main_process
+    )
+    sums: dict[str, list[float]] = {}
+
+    def log(**values: Tensor) -> None:
+        for name, value in values.items():
+            sums.setdefault(name, []).append(value.detach())
+
+    while step < total_steps:
+        images = step * per_step
+        random = _step_generator(config.seed, step, accelerator.process_index, device)
+        real = _prepare(next(batches).to(device), config.mirror, random)
+
+        # One set of generated images for both updates.
+        with accelerator.autocast():
+            w_plus = _mixed_w(G, config, config.batch_size, random)
+            fake = G.synthesis(G.styles(w_plus), "random", generator=random)
+
+        # Discriminator: real against generated, R1 every r1_interval steps.
+        with accelerator.autocast():
+            real_logits = D(augment(real, ada.p, random))
+            loss = discriminator_loss(real_logits, D(augment(fake.detach(), ada.p, random)))
+        accelerator.backward(loss)
+        log(loss_d=loss, sign_real=real_logits.sign().mean())
+        if step % config.r1_interval == 0:
+            seen = augment(real, ada.p, random).requires_grad_(True)
+            penalty = r1_penalty(D(seen), seen)
+            accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
+            log(r1=penalty)
+        _step(optimizers["optimizer_d"], D, accelerator)
+
+        # Generator: fool the discriminator; smooth paths and local style channels now and then.
+        D.requires_grad_(False)
+        with accelerator.autocast():
+            loss = generator_loss(D(augment(fake, ada.p, random)))
+        accelerator.backward(loss)
+        log(loss_g=loss)
+        D.requires_grad_(True)
+        if config.path_weight and step % config.path_interval == 0:
+            lengths, path_mean = _path_regulariser(G, config, path_mean, random, accelerator)
+            log(path_length=lengths)
+        if config.locality_weight and step % config.locality_interval == 0:
+            log(effective_area=_locality_regulariser(G, config, random, accelerator))
+        _step(optimizers["optimizer_g"], G, accelerator)
+
+        # Moving average and augmentation strength.
+        half_life = min(config.ema_images, images / 20)
+        _update_average(ema, G, 0.5 ** (per_step / max(half_life, 1e-8)))
+        if config.ada_target is not None and step % 4 == 3:
+            mean_sign = accelerator.reduce(torch.stack(sums["sign_real"][-4:]).mean(), "mean")
+            ada.update(mean_sign.item(), 4 * per_step)
+        step += 1
+        bar.update(per_step)
+
+        # Status, samples and checkpoint.
+        done = step == total_steps
+        if _passes(step, per_step, 1_000) or done:
+            record = {"images": step * per_step, "ada_p": ada.p}
+            record |= {name: torch.stack(values).mean().item() for name, values in sums.items()}
+            sums.clear()
+            bar.set_postfix({key: f"{record[key]:.2f}" for key in ("loss_g", "loss_d") if key in record})
+            if callback is not None:
+                callback(record)
+            if accelerator.is_main_process:
+                with open(out_dir / "log.jsonl", "a") as stream:
+                    stream.write(json.dumps(record) + "\n")
+        if accelerator.is_main_process and (_passes(step, per_step, config.sample_images) or done):
+            save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
+        if accelerator.is_main_process and (_passes(step, per_step, config.save_images) or done):
+            state = {"step": step, "images": step * per_step, "ada_p": ada.p, "path_mean": path_mean.item()}
+            save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
+            set_mean_w(ema)
+            ema.save_pretrained(out_dir / "ema")
+    bar.close()
+    accelerator.wait_for_everyone()
+    set_mean_w(ema)
+    return ema
+
+
+def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
+    """Take over the layers of a lower-resolution training; new toRGB layers start at zero, adding nothing yet."""
+    missing = load_matching(G, checkpoint, "ema")
+    load_matching(D, checkpoint, "discriminator")
+    for name in missing:
+        if name.startswith("to_rgb") and name.endswith(".weight") and "affine" not in name:
+            nn.init.zeros_(G.get_parameter(name))
+    if len(missing) == len(G.state_dict()):
+        raise InputError(f"Nothing in {checkpoint} fits this generator; start from a training with the same channels.")
+
+
+def _step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
+    """Randomness of one step: independent between steps and processes, repeatable."""
+    mixed = hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF
+    return torch.Generator(device).manual_seed(mixed)
+
+
+def _prepare(images: Tensor, mirror: bool, random: torch.Generator) -> Tensor:
+    """uint8 `[B, 3, H, W]` -> float in [-1, 1], half of them flipped if `mirror`."""
+    images = images.float() / 127.5 - 1
+    if mirror:
+        flip = torch.rand(len(images), 1, 1, 1, generator=random, device=images.device) < 0.5
+        images = torch.where(flip, images.flip(3), images)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _mixed_w(G: StyleGAN2Generator, config: StyleGAN2Training, batch: int, random: torch.Generator) -> Tensor:
+    """W+ `[batch, num_ws, w_dim]` of random latents, with a second latent from a random layer on (style mixing)."""
+    device = random.device
+    z = torch.randn(2 * batch, config.latent_dim, generator=random, device=device)
+    w_plus, other = G.mapping(z).chunk(2)
+    cut = torch.randint(1, G.num_ws, (batch, 1, 1), generator=random, device=device)
+    mix = torch.rand(batch, 1, 1, generator=random, device=device) < config.mixing_probability
+    layer = torch.arange(G.num_ws, device=device)[None, :, None]
+    return torch.where(mix & (layer >= cut), other, w_plus)
+
+
+def _path_regulariser(
+    G: StyleGAN2Generator,
+    config: StyleGAN2Training,
+    path_mean: Tensor,
+    random: torch.Generator,
+    accelerator: Accelerator,
+) -> tuple[Tensor, Tensor]:
+    """Back-propagate (||J_w^T y|| - a)^2, a being the running mean length; return mean length and the new a."""
+    w_plus = _mixed_w(G, config, config.path_batch, random)
+    lengths = path_lengths(G.synthesis(G.styles(w_plus), "random", generator=random), w_plus, random)
+    path_mean = path_mean.lerp(accelerator.reduce(lengths.detach().mean(), "mean"), 0.02)
+    penalty = (lengths - path_mean).square().mean()
+    accelerator.backward(penalty * (config.path_weight * config.path_interval))
+    return lengths.mean(), path_mean
+
+
+def _locality_regulariser(
+    G: StyleGAN2Generator, config: StyleGAN2Training, random: torch.Generator, accelerator: Accelerator
+) -> Tensor:
+    """Back-propagate the effective area of moving one random style channel by two standard deviations."""
+    batch = config.locality_batch
+    with accelerator.autocast():
+        s = G.styles(_mixed_w(G, config, batch, random)).float()
+        channel = torch.randint(s.shape[1], (batch, 1), generator=random, device=s.device)
+        sign = 2.0 * torch.randint(2, (batch, 1), generator=random, device=s.device) - 1
+        step = 2 * sign * s.detach().std(dim=0)[channel]
+        both = torch.cat([s, s.scatter_add(1, channel, step)])
+        before, after = G.synthesis(both, "const").chunk(2)
+        area = effective_area(before, after).mean()
+    accelerator.backward(area * (config.locality_weight * config.locality_interval))
+    return area
+
+
+def _step(optimizer: torch.optim.Optimizer, network: nn.Module, accelerator: Accelerator) -> None:
+    """Average gradients over processes, drop non-finite values, update."""
+    parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    if accelerator.num_processes > 1:
+        flat = accelerator.reduce(torch.cat([parameter.grad.flatten() for parameter in parameters]), "mean")
+        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad.copy_(part.view_as(parameter))
+    for parameter in parameters:
+        parameter.grad.nan_to_num_(nan=0.0, posinf=1e5, neginf=-1e5)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def _update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
+    averages, values = list(ema.parameters()), [p.detach() for p in network.parameters()]
+    torch._foreach_lerp_(averages, values, 1 - decay)
+
+
+@torch.no_grad()
+def set_mean_w(G: StyleGAN2Generator, samples: int = 10_000) -> None:
+    """Set `w_avg`, which truncation pulls towards, to the mean over `samples` fixed latents."""
+    device = G.const.device
+    z = torch.randn(samples, G.config.z_dim, generator=torch.Generator(device).manual_seed(0), device=device)
+    G.mapping_network.w_avg.copy_(G.mapping_network(z).mean(dim=0))
+
+
+@torch.no_grad()
+def save_samples(G: StyleGAN2Generator, path: Path, *, count: int = 64, truncation_psi: float = 0.7) -> None:
+    """Write a grid of `count` uncurated samples of seed 0."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    set_mean_w(G)
+    z = torch.randn(count, G.config.z_dim, generator=torch.Generator().manual_seed(0)).to(G.const.device)
+    images = torch.cat([G(part, truncation_psi=truncation_psi).cpu() for part in z.split(16)])
+    save_image(images, path, nrow=math.ceil(math.sqrt(count)), normalize=True, value_range=(-1, 1))
+
+
+def _passes(step: int, per_step: int, interval: int) -> bool:
+    """True on the step that reaches a multiple of `interval` images."""
+    return step * per_step // interval > (step - 1) * per_step // interval
