@@ -4,6 +4,9 @@ A channel's activations, normalised to zero mean and unit variance over a set of
 splitting that average by region gives the channel's contribution to each. In StyleGAN2 a style scales the *input*
 channels of its layer (the modulated convolution multiplies the weights per input channel), so the row of a style comes
 from the activation that its layer reads: see `input_layer`. toRGB styles get rows in the same way.
+
+Large generators need more activations than fit in memory, so everything is computed from `region_moments`, which add up
+over batches of images.
 """
 
 from collections.abc import Mapping
@@ -12,9 +15,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
-from sfhub.models.stylegan2 import StyleGAN2Generator, StyleLayout
+from sfhub.models.stylegan2 import StyleGAN2Generator
 
-__all__ = ["contribution", "input_layer", "read_activations", "resize_labels", "style_contribution"]
+__all__ = [
+    "contribution",
+    "contribution_from_moments",
+    "input_layer",
+    "read_activation",
+    "region_moments",
+    "resize_labels",
+    "style_moments",
+]
 
 
 def contribution(activations: Tensor, labels: Tensor, num_regions: int) -> Tensor:
@@ -26,15 +37,37 @@ def contribution(activations: Tensor, labels: Tensor, num_regions: int) -> Tenso
         num_regions: R.
 
     Returns:
-        `[R, C]` in [0, 1], each column summing to 1 (0 for a channel that is the same everywhere).
+        `[R, C]` float32 in [0, 1], each column summing to 1 (0 for a channel that is the same everywhere).
     """
+    return contribution_from_moments(region_moments(activations, labels, num_regions))
+
+
+def region_moments(activations: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+    """Per region and channel the number of positions, the sum and the sum of squares; they add up over batches.
+
+    Args:
+        activations: `[N, C, h, w]`.
+        labels: integers `[N, H, W]`.
+        num_regions: R.
+
+    Returns:
+        `[3, R, C]`, float64.
+    """
+    members = one_hot(resize_labels(labels, activations.shape[-2:]), num_regions).double()
     wide = activations.double()
-    centered = wide - wide.mean(dim=(0, 2, 3), keepdim=True)
-    energy = centered.square()
-    energy = energy / energy.mean(dim=(0, 2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    members = one_hot(resize_labels(labels, activations.shape[-2:]), num_regions).to(energy)
-    count = labels.shape[0] * activations.shape[-2] * activations.shape[-1]
-    return (torch.einsum("nchw,nhwr->rc", energy, members) / count).to(activations.dtype)
+    count = members.sum(dim=(0, 1, 2))[:, None].expand(-1, wide.shape[1])
+    sums = [torch.einsum("nchw,nhwr->rc", power, members) for power in (wide, wide.square())]
+    return torch.stack([count, *sums])
+
+
+def contribution_from_moments(moments: Tensor) -> Tensor:
+    """M `[R, C]`, float32, from the summed `region_moments` `[3, R, C]` of all images."""
+    count, total, square = moments
+    mean = total.sum(dim=0) / count.sum(dim=0)
+    energy = square - 2 * mean * total + mean.square() * count
+    # What rounding leaves of a channel that never varies is not energy.
+    varies = energy.sum(dim=0) > 1e-10 * square.sum(dim=0)
+    return torch.where(varies, energy / energy.sum(dim=0), 0).clamp(0, 1).float()
 
 
 def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -56,12 +89,13 @@ def input_layer(name: str) -> str | None:
     return f"convs.{int(index) - 1}" if kind == "convs" else f"convs.{2 * int(index) + 1}"
 
 
-def read_activations(generator: StyleGAN2Generator, activations: Mapping[str, Tensor], name: str) -> Tensor:
+def read_activation(generator: StyleGAN2Generator, activations: Mapping[str, Tensor], name: str) -> Tensor:
     """The activation `[N, C, h, w]` that the layer `name` reads, C being the width of its style.
 
     Args:
         generator: where the constant comes from that `conv1` reads.
         activations: outputs of the convolutions, as `synthesis(..., return_activations=...)` gives them.
+        name: a layer of `generator.style_layout`.
     """
     source = input_layer(name)
     if source is not None:
@@ -70,10 +104,10 @@ def read_activations(generator: StyleGAN2Generator, activations: Mapping[str, Te
     return generator.const.detach().expand(count, -1, -1, -1)
 
 
-def style_contribution(
+def style_moments(
     generator: StyleGAN2Generator, activations: Mapping[str, Tensor], labels: Tensor, num_regions: int
 ) -> Tensor:
-    """Contribution of every style channel to every region.
+    """`region_moments` of what every style channel scales.
 
     Args:
         generator: the generator that made the activations.
@@ -82,11 +116,15 @@ def style_contribution(
         num_regions: R.
 
     Returns:
-        `[R, S]` in the order of `generator.style_layout`.
+        `[3, R, S]`, float64, in the order of `generator.style_layout`; the count differs by layer.
     """
-    layout: StyleLayout = generator.style_layout
-    rows = {
-        entry.name: contribution(read_activations(generator, activations, entry.name), labels, num_regions)
-        for entry in layout
-    }
-    return layout.join(rows)
+    moments = {}
+    for entry in generator.style_layout:
+        source = input_layer(entry.name)
+        if source not in moments:
+            moments[source] = region_moments(
+                read_activation(generator, activations, entry.name), labels, num_regions
+            )
+    return generator.style_layout.join(
+        {entry.name: moments[input_layer(entry.name)] for entry in generator.style_layout}
+    )

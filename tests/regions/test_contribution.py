@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.contribution import contribution, read_activations, resize_labels, style_contribution
+from sfhub.regions.contribution import (
+    contribution,
+    contribution_from_moments,
+    read_activation,
+    resize_labels,
+    style_moments,
+)
 
 FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "editing_in_style"
 
@@ -27,7 +33,8 @@ def recorded():
 def generator():
     torch.manual_seed(0)
     channels = {"4": 6, "8": 5, "16": 4}
-    return StyleGAN2Generator(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channels=channels).eval()
+    network = StyleGAN2Generator(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channels=channels)
+    return network.requires_grad_(False)
 
 
 def merged_labels(manifest, expected):
@@ -78,15 +85,25 @@ def test_the_row_of_a_style_is_made_of_what_its_layer_reads(generator):
     for hook in hooks:
         hook.remove()
     for entry in layout:
-        got = read_activations(generator, activations, entry.name)
+        got = read_activation(generator, activations, entry.name)
         assert torch.equal(got, read[entry.name]) and got.shape[1] == entry.width
 
 
-def test_the_rows_of_all_styles_cover_the_layout(generator):
-    names = [entry.name for entry in generator.style_layout if entry.kind == "conv"]
-    s = torch.randn(4, generator.style_layout.size)
-    _, activations = generator.synthesis(s, return_activations=names)
-    labels = torch.randint(3, (4, 16, 16))
-    m = style_contribution(generator, activations, labels, 3)
-    assert m.shape == (3, generator.style_layout.size)
-    assert torch.allclose(m.sum(dim=0), torch.ones(m.shape[1]), atol=1e-5)
+def test_batches_add_up_to_the_contribution_of_all_images(generator):
+    layout = generator.style_layout
+    names = [entry.name for entry in layout if entry.kind == "conv"]
+    s = torch.randn(4, layout.size, generator=torch.Generator().manual_seed(1))
+    labels = torch.randint(3, (4, 16, 16), generator=torch.Generator().manual_seed(2))
+
+    def moments(part):
+        _, activations = generator.synthesis(s[part], return_activations=names)
+        return activations, style_moments(generator, activations, labels[part], 3)
+
+    activations, whole = moments(slice(0, 4))
+    parts = moments(slice(0, 3))[1] + moments(slice(3, 4))[1]
+    m = contribution_from_moments(parts)
+    assert torch.allclose(m, contribution_from_moments(whole), atol=1e-5)
+    assert torch.allclose(m.sum(dim=0), torch.ones(layout.size), atol=1e-5)
+    entry = layout["to_rgbs.0"]
+    wanted = contribution(activations["convs.1"], labels, 3)
+    assert torch.allclose(m[:, entry.start : entry.stop], wanted, atol=1e-5)

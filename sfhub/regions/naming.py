@@ -1,0 +1,88 @@
+"""Names for clusters: which semantic region each cluster of activations belongs to.
+
+*Editing in Style* (appendix A) has a person look at the clusters, name them and merge those of one part. Here a parser's
+masks take that place: every cluster gets the region for which the merged clusters agree best with the masks.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from sfhub.errors import InputError
+
+__all__ = ["PORTRAIT_REGIONS", "class_to_region", "name_clusters", "region_overlap"]
+
+PORTRAIT_REGIONS: dict[str, tuple[str, ...]] = {
+    "background": ("background",),
+    "hair": ("hair",),
+    "face": ("skin", "nose", "ears", "neck", "earrings"),
+    "eyes": ("eyes", "brows"),
+    "mouth": ("mouth",),
+    "clothes": ("clothes",),
+    "glasses": ("glasses",),
+    "hat": ("hat",),
+}
+"""The regions people mix in portraits, and which of the parser's classes make up each."""
+
+
+def class_to_region(classes: Sequence[str], regions: Mapping[str, Sequence[str]]) -> list[int]:
+    """For every class of a parser the index of its region in `regions`.
+
+    Raises:
+        InputError: if a class belongs to no region.
+    """
+    owner = {name: index for index, names in enumerate(regions.values()) for name in names}
+    missing = [name for name in classes if name not in owner]
+    if missing:
+        raise InputError(f"The class {missing[0]!r} belongs to no region; add it to one of {', '.join(regions)}.")
+    return [owner[name] for name in classes]
+
+
+def region_overlap(clusters: Tensor, regions: Tensor, num_clusters: int, num_regions: int) -> Tensor:
+    """Number of positions `[K, R]`, float64, that lie in both, from two integer label maps of one shape."""
+    pairs = clusters.flatten().long() * num_regions + regions.flatten().long()
+    return torch.bincount(pairs, minlength=num_clusters * num_regions).view(num_clusters, num_regions).double()
+
+
+def mean_iou(overlap: Tensor, names: Tensor) -> float:
+    """Intersection over union of merged clusters and regions, averaged over the regions that occur.
+
+    Args:
+        overlap: `[K, R]`, see `region_overlap`.
+        names: region of each cluster, int64 `[K]`.
+    """
+    member = one_hot(names, overlap.shape[1]).to(overlap)
+    shared = (member * overlap).sum(dim=0)
+    area = overlap.sum(dim=0)
+    union = area + member.T @ overlap.sum(dim=1) - shared
+    return (shared / union.clamp(min=1))[area > 0].mean().item()
+
+
+def name_clusters(overlap: Tensor) -> tuple[Tensor, float]:
+    """Give every cluster the region for which merged clusters and masks agree best.
+
+    Agreement is the mean intersection over union, in which a small region (a mouth) weighs as much as a large one, so
+    that the cluster around it is named after it although most of the cluster's positions may be skin. Starts from the
+    largest overlap and changes one name at a time while that helps.
+
+    Args:
+        overlap: positions shared by each cluster and region, `[K, R]`.
+
+    Returns:
+        Region of each cluster, int64 `[K]`, and the mean intersection over union reached.
+    """
+    names = overlap.argmax(dim=1)
+    best = mean_iou(overlap, names)
+    improved = True
+    while improved:
+        improved = False
+        for cluster in range(overlap.shape[0]):
+            for region in range(overlap.shape[1]):
+                trial = names.clone()
+                trial[cluster] = region
+                score = mean_iou(overlap, trial)
+                if score > best:
+                    names, best, improved = trial, score, True
+    return names, best
