@@ -1,0 +1,23 @@
+"""The built-in domain: stylised portraits rendered from named attributes, with exact masks and captions."""
+
+from sfhub.portraits.attributes import (
+    ATTRIBUTE_VECTOR_NAMES,
+    ATTRIBUTES,
+    attribute_vector,
+    flip_attributes,
+    sample_attributes,
+)
+from sfhub.portraits.classes import CLASSES, PALETTE
+from sfhub.portraits.renderer import PortraitBatch, render
+
+__all__ = [
+    "ATTRIBUTES",
+    "ATTRIBUTE_VECTOR_NAMES",
+    "CLASSES",
+    "PALETTE",
+    "PortraitBatch",
+    "attribute_vector",
+    "flip_attributes",
+    "render",
+    "sample_attributes",
+]
