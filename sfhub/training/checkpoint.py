@@ -62,9 +62,13 @@ def load_checkpoint(
     except RuntimeError as error:
         raise InputError(f"The checkpoint {path} was made with other network settings; train in a new folder.") from error
     for name, optimizer in optimizers.items():
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(tensors, name).items():
             index, _, field = key.partition("/")
+            parameter = parameters[int(index)]
+            if value.shape == parameter.shape:  # fused optimisers need the memory layout of the parameter
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(index), {})[field] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress

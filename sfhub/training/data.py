@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
+from sfhub.portraits import render, sample_attributes
 
 __all__ = ["BatchOrder", "ImageFolder", "RenderedPortraits", "image_batches"]
 
@@ -22,44 +23,54 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
 class RenderedPortraits(Dataset):
-    """Rendered portraits, kept as one uint8 array on disk so that each is rendered once.
+    """Rendered portraits with masks, kept as uint8 arrays on disk so that each is rendered once.
 
     Args:
         count: how many.
         resolution: side in pixels.
         seed: of the attribute draw.
-        cache_dir: where the array is kept; a later run with the same three numbers opens it again.
+        cache_dir: where the arrays are kept; a later run with the same three numbers opens them again.
+
+    Attributes:
+        images: `[count, 3, H, W]`, uint8.
+        masks: `[count, H, W]`, uint8 class numbers.
+        attributes: what `sample_attributes` drew.
     """
 
     def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
-        path = Path(cache_dir) / f"portraits-{resolution}-{count}-{seed}.npy"
-        if not path.is_file():
-            _render_to(path, count, resolution, seed)
-        self._images = np.load(path, mmap_mode="r")
+        folder = Path(cache_dir) / f"portraits-{resolution}-{count}-{seed}"
+        self.attributes = sample_attributes(count, seed=seed)
+        if not folder.is_dir():
+            _render_to(folder, self.attributes, resolution)
+        self.images = np.load(folder / "images.npy", mmap_mode="r")
+        self.masks = np.load(folder / "masks.npy", mmap_mode="r")
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
         """Image `[3, H, W]`, uint8."""
-        return torch.from_numpy(self._images[index].copy())
+        return torch.from_numpy(self.images[index].copy())
 
 
-def _render_to(path: Path, count: int, resolution: int, seed: int) -> None:
-    """Render in chunks into a temporary file that takes its name when complete."""
-    from sfhub.portraits import render, sample_attributes
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    attributes = sample_attributes(count, seed=seed)
+def _render_to(folder: Path, attributes: dict[str, Tensor], resolution: int, chunk: int = 64) -> None:
+    """Render in chunks into a temporary folder that takes its name when complete."""
+    count = len(next(iter(attributes.values())))
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
     shape = (count, 3, resolution, resolution)
-    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    for start in tqdm(range(0, count, 64), desc="Rendering portraits", unit_scale=64, unit="image"):
-        chunk = {name: values[start : start + 64] for name, values in attributes.items()}
-        rendered = render(chunk, resolution=resolution).image
-        images[start : start + 64] = ((rendered + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+    masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, *shape[2:]))
+    with tqdm(total=count, desc="Rendering portraits", unit="image") as bar:
+        for start in range(0, count, chunk):
+            part = slice(start, min(start + chunk, count))
+            rendered = render({name: values[part] for name, values in attributes.items()}, resolution=resolution)
+            images[part] = ((rendered.image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+            masks[part] = rendered.mask.numpy()
+            bar.update(part.stop - part.start)
     images.flush()
-    os.replace(partial, path)
+    masks.flush()
+    os.replace(partial, folder)
 
 
 class ImageFolder(Dataset):

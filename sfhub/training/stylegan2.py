@@ -86,8 +86,8 @@ class StyleGAN2Training:
 
 
 _PORTRAITS = StyleGAN2Training(
-    channels={"4": 192, "8": 192, "16": 192, "32": 128, "64": 64, "128": 32},
-    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 96, "64": 48, "128": 16},
+    channels={"4": 192, "8": 192, "16": 192, "32": 96, "64": 48, "128": 24},
+    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 16},
     locality_weight=1.0,
 )
 
