@@ -359,9 +359,10 @@ def _draw_pose_and_light(draws: _Draws) -> dict[str, torch.Tensor]:
 
 
 def _draw_face(draws: _Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
-    tone, age = draws.uniform(), draws.uniform()
+    tone, age = draws.uniform().pow(1.15), draws.uniform()
     happy = draws.happens(0.72)
     mouth_open = torch.where(draws.happens(0.4), draws.uniform(0.25, 1.0), torch.zeros(draws.count))
+    mouth_open = torch.where(happy, mouth_open, 0.5 * mouth_open)
     dark = tone[:, None]
     eye_weights = torch.tensor([3.0, 3.0, 1.0, 1.2, 1.8, 1.0]) * (1 - dark) + torch.tensor([5.0, 2.0, 0.4, 0.1, 0.1, 0.1]) * dark
     return {

@@ -85,7 +85,7 @@ def _nose(stage: Stage) -> tuple[Tensor, Tensor]:
     ball_x, ball_y = x - tip, y - tip_y
     light_x = stage.light[0]
     t = across / (0.055 + 0.03 * along)
-    bridge = step(y, -0.12, 0.03) * step(y, tip_y.mean().item() + 0.12, 0.12)
+    bridge = step(y, -0.12, 0.03) * step(y - tip_y, 0.12, -0.065)
     darkness = (t * torch.exp(-t.square())) * bridge * (-0.38 * light_x - 0.25 * stage.sin)
     darkness += 0.09 * blob(across.abs() - 0.065, y + 0.02, 0.035, 0.09)
     darkness -= 0.16 * blob(ball_x - 0.25 * width * light_x, ball_y + 0.02, 0.045, 0.04)
@@ -252,7 +252,8 @@ def paint_mouth(stage: Stage) -> None:
 def ear_place(stage: Stage, side: int) -> tuple[Tensor, Tensor]:
     """Head coordinates of an ear's middle, and 1 where that side is the near one."""
     near = (side * stage.sin < 0.02).float()
-    return side * stage.half_width * (0.15 + 0.85 * stage.cos) + 0.20 * stage.sin, near
+    shift = torch.where(side * stage.sin < 0, 0.20 * stage.sin, 0.03 * stage.sin)
+    return side * stage.half_width * (0.15 + 0.85 * stage.cos) + shift, near
 
 
 def paint_ears(stage: Stage) -> None:

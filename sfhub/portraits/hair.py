@@ -7,6 +7,10 @@ from sfhub.portraits.shapes import blob, ellipse, shade, smooth_max, smooth_min,
 from sfhub.portraits.stage import LABEL, Stage
 
 
+# Single hairs are drawn only where a pixel (in units of half the picture) is finer than they are.
+_FINE_PIXEL = 0.01
+
+
 def paint_hair_back(stage: Stage) -> None:
     """What lies behind neck and face, buns and ponytails included."""
     x, y = stage.head
@@ -37,6 +41,8 @@ def paint_hair_front(stage: Stage) -> None:
     form = 0.55 * (0.62 - stage.lambert(u.clamp(-1, 1), v.clamp(-1, 0.3)))
     edge = 0.16 * step(stage.hair_outline, -0.07, 0.0) + 0.12 * step(stage.hair_opening, 0.06, 0.0)
     darkness = form + edge + stage.strands - _shine(stage)
+    if stage.canvas.pixel < _FINE_PIXEL:
+        darkness += 0.05 * torch.sin(131 * stage.fall + 0.7)
     stage.canvas.paint(alpha, shade(stage.colour("hair"), darkness.clamp_(-0.9, 0.7), (0.92, 1.0, 1.04)), LABEL["hair"])
 
 

@@ -213,19 +213,17 @@ class Stage:
 
     @cached_property
     def strands(self) -> Tensor:
-        """Darkness of strands or curls; their wavelengths stay above four pixels of a 64-px picture."""
+        """Darkness of strands or curls; their wavelengths stay above four pixels of a 64-px picture, which a small network learns."""
         x, y = self.head
         wave = self["hair_wave"] + 0.8 * self.is_choice("hair_style", "long wavy")
         across = self.fall
         across = across + 0.035 * wave * torch.sin(9 * y + 2.0 * across)
         strands = 0.075 * torch.sin(26 * across) + 0.05 * torch.sin(43 * across + 1.3)
-        if self.canvas.pixel < 0.01:
-            strands += 0.05 * torch.sin(131 * across + 0.7)
         warped_x = 21 * x * (1 + 0.10 * torch.cos(6 * y))
         warped_y = 20 * y + 1.2 * torch.cos(7 * x)
         half = 0.87 * warped_x
         curls = torch.cos(warped_y) + 2 * torch.cos(half) * torch.cos(0.5 * warped_y)
-        return torch.lerp(strands, 0.09 * curls, self.hair_style(7))
+        return torch.lerp(strands, 0.065 * curls, self.hair_style(7))
 
     @cached_property
     def fringed(self) -> Tensor:
