@@ -1,0 +1,312 @@
+"""Model folders: what makes one ours, whether it is whole, what it is worth in a recipe, and how it is replaced.
+
+A folder from elsewhere is looked at here before diffusers touches it. It may only name component classes that the
+pipeline's signature names, its weights have to be safetensors, and every weight has to be there in the shape that the
+configuration calls for (the network is built on the meta device, so a configuration that asks for terabytes costs
+nothing). What passes can be loaded without importing or executing anything that the folder brings along.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ModelMixin
+from safetensors import SafetensorError, safe_open
+
+from sfhub.errors import InputError
+
+__all__ = [
+    "CONFIG",
+    "INDEX",
+    "check_component",
+    "check_components",
+    "check_description",
+    "component_classes",
+    "content_hash",
+    "first_line",
+    "is_bare",
+    "keep_other_variants",
+    "read_json",
+    "replace_folder",
+    "strip_origin",
+]
+
+INDEX = "model_index.json"
+CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model"
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+# Largest configuration that is read; real ones have a few kilobytes.
+MAX_JSON = 2**24
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says first, to be quoted inside a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+# What is it? --------------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: if the file is missing, too large or not a JSON object.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a configuration; get it again.")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is missing or damaged ({first_line(error)}); get the model again.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged, for it holds no JSON object; get the model again.")
+    return value
+
+
+def is_bare(folder: Path) -> bool:
+    """Whether a folder holds one network without a pipeline around it."""
+    return not (folder / INDEX).is_file()
+
+
+def check_description(folder: Path, name: str) -> None:
+    """Look at `model_index.json` or `config.json` and refuse what is not a model of this package.
+
+    Args:
+        folder: needs to hold no more than that one file.
+        name: what the user called it.
+
+    Raises:
+        InputError: naming what the folder looks like.
+    """
+    if not is_bare(folder):
+        description = read_json(folder / INDEX)
+        components = component_classes(description)
+        if not components or any(not library.startswith("sfhub.") for library, _ in components.values()):
+            raise InputError(
+                f"{name} is not a model of sfhub: it looks like a {_text(description.get('_class_name'))} with "
+                f"{', '.join(sorted({library for library, _ in components.values()})) or 'no'} components; open it "
+                "with the library it was made for."
+            )
+    elif (folder / CONFIG).is_file():
+        description = read_json(folder / CONFIG)
+        if "_class_name" not in description:
+            kind = description.get("model_type") or description.get("architectures") or "an unknown network"
+            raise InputError(
+                f"{name} is not a model of sfhub: its {CONFIG} describes {_text(kind)}; open it with the library it was "
+                "made for."
+            )
+    else:
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        remedy = f"turn {pickles[0]} into one with 'sfhub convert'" if pickles else "check the path"
+        raise InputError(f"{name} is not a model of sfhub, for it has neither {INDEX} nor {CONFIG}; {remedy}.")
+
+
+def component_classes(description: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Component -> (library, class) of a `model_index.json`, those that are null left out."""
+    pairs = {
+        key: value
+        for key, value in description.items()
+        if not key.startswith("_") and isinstance(value, list) and len(value) == 2
+    }
+    return {key: (str(value[0]), str(value[1])) for key, value in pairs.items() if value[0] is not None}
+
+
+def check_components(
+    folder: Path,
+    slots: Mapping[str, tuple[type, ...]],
+    *,
+    ignore: Collection[str] = (),
+    variant: str | None = None,
+) -> None:
+    """Refuse a pipeline folder that names other classes than `slots` allows, or that is not whole.
+
+    Args:
+        folder: with a `model_index.json`.
+        slots: component -> classes it may have.
+        ignore: components that will not be loaded.
+        variant: of the weights, as in diffusers.
+
+    Raises:
+        InputError: naming the component and what is wrong with it.
+    """
+    for name, (library, class_name) in component_classes(read_json(folder / INDEX)).items():
+        if name in ignore:
+            continue
+        allowed = {(cls.__module__, cls.__name__): cls for cls in slots.get(name, ())}
+        if (library, class_name) not in allowed:
+            expected = " or ".join(cls.__name__ for cls in slots.get(name, ())) or "no such component"
+            raise InputError(
+                f"Component {_text(name)!r} in {folder.name} is a {_text(f'{library}.{class_name}')}, but {expected} is "
+                "expected there; nothing of it was loaded, use a model made by sfhub."
+            )
+        check_component(folder / name, allowed[library, class_name], variant)
+
+
+def check_component(folder: Path, cls: type[ModelMixin], variant: str | None = None) -> None:
+    """Refuse a network folder whose configuration and weights do not fit `cls` and each other.
+
+    Raises:
+        InputError: naming the file and what is wrong with it.
+    """
+    config = read_json(folder / CONFIG)
+    if "quantization_config" in config:
+        raise InputError(f"{folder / CONFIG} asks for quantised weights, which sfhub does not load; use plain ones.")
+    shapes = _stored_shapes(folder, variant)
+    try:
+        with torch.device("meta"):
+            expected = {key: list(value.shape) for key, value in cls.from_config(config).state_dict().items()}
+    except Exception as error:
+        raise InputError(
+            f"{folder / CONFIG} describes no {cls.__name__} that can be built ({first_line(error)}); get the model again."
+        ) from error
+    for key, shape in expected.items():
+        if shapes.get(key) != shape:
+            found = f"with shape {shapes[key]}" if key in shapes else "missing"
+            raise InputError(
+                f"The weights in {folder} do not fit their {CONFIG}: {key} is {found} where shape {shape} is expected; "
+                "get the model again."
+            )
+
+
+def _stored_shapes(folder: Path, variant: str | None) -> dict[str, list[int]]:
+    """Shape of every tensor in the safetensors files of a network."""
+    shapes: dict[str, list[int]] = {}
+    for file in _weight_files(folder, variant):
+        try:
+            # Reads the header and compares it with the length of the file, so a truncated one shows here.
+            with safe_open(file, framework="pt") as opened:
+                shapes |= {key: opened.get_slice(key).get_shape() for key in opened.keys()}
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file} is truncated or damaged ({first_line(error)}); get the model again.") from error
+    return shapes
+
+
+def _weight_files(folder: Path, variant: str | None) -> list[Path]:
+    for tag in [f".{variant}", ""] if variant else [""]:
+        index = folder / f"{WEIGHTS}.safetensors.index{tag}.json"
+        if index.is_file():
+            names = set(map(str, dict(read_json(index).get("weight_map") or {}).values()))
+            if any(Path(name).name != name or not (folder / name).is_file() for name in names):
+                raise InputError(f"{index} names weight files that are not beside it; get the model again.")
+            return sorted(folder / name for name in names)
+        if (folder / f"{WEIGHTS}{tag}.safetensors").is_file():
+            return [folder / f"{WEIGHTS}{tag}.safetensors"]
+    pickles = [path.name for path in folder.iterdir() if path.suffix in PICKLES]
+    if pickles:
+        raise InputError(
+            f"{folder} has its weights in {pickles[0]}, a pickle, which may run code when opened; "
+            "use a model with safetensors."
+        )
+    raise InputError(f"{folder} has no {WEIGHTS}.safetensors; get the model again.")
+
+
+# What is it worth? --------------------------------------------------------------------------------------------------
+
+
+def content_hash(folder: Path) -> str:
+    """`sha256:` and a digest of all that determines the results of a model folder.
+
+    Weights and configurations count; cards, and what saving writes into configurations by the way (the version of
+    diffusers, where the model was loaded from), do not.
+    """
+    parts = [folder] if is_bare(folder) else [folder / name for name in component_classes(read_json(folder / INDEX))]
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        name = "" if part is folder else part.name
+        config = {key: value for key, value in read_json(part / CONFIG).items() if not key.startswith("_")}
+        digest.update(json.dumps([name, config], sort_keys=True).encode())
+        for file in sorted(part.glob("*.safetensors")):
+            with open(file, "rb") as opened:
+                while block := opened.read(2**20):
+                    digest.update(block)
+    return f"sha256:{digest.hexdigest()[:32]}"
+
+
+# Replacing one ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replace_folder(target: Path) -> Iterator[Path]:
+    """Write a model folder so that the old one stays as it is unless everything could be written.
+
+    Yields a temporary folder to write into. When the block ends, its entries take the place of those of the same name
+    in `target`; other files there are left alone. Renaming takes no room on the disk, so it does not fail half-way.
+
+    Raises:
+        InputError: if something could not be written; `target` is then unchanged.
+    """
+    existed = target.is_dir()
+    work = None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        # Inside, because that is certain to be the same file system, and to be writable if anything is.
+        work = Path(tempfile.mkdtemp(prefix=".saving-", dir=target))
+        new, old = work / "new", work / "old"
+        new.mkdir()
+        old.mkdir()
+        yield new
+        _swap(new, target, old)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{target} could not be written ({first_line(error)}) and is as it was; make room or choose another folder."
+        ) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        if not existed:
+            _remove_if_empty(target)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass
+
+
+def strip_origin(folder: Path) -> None:
+    """Drop from the configurations where the networks were loaded from: a path of this machine, or somebody's cache."""
+    for file in [*folder.glob("*.json"), *folder.glob("*/config.json")]:
+        config = read_json(file)
+        if config.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def keep_other_variants(target: Path, new: Path, variant: str | None) -> None:
+    """Link the weights of other variants from the components in `target` into those about to replace them in `new`."""
+    for file in target.glob("*/*.safetensors*"):
+        tag = file.name.split(".")[1].split("-")[0]
+        link = new / file.parent.name / file.name
+        if (None if tag == "safetensors" else tag) != variant and link.parent.is_dir() and not link.exists():
+            os.link(file, link)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    done: list[str] = []
+    try:
+        for name in sorted(os.listdir(new)):
+            if (target / name).exists():
+                os.rename(target / name, old / name)
+            done.append(name)
+            os.rename(new / name, target / name)
+    except OSError:
+        for name in done:
+            if (target / name).exists():
+                os.rename(target / name, new / name)
+            if (old / name).exists():
+                os.rename(old / name, target / name)
+        raise
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

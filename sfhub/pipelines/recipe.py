@@ -1,0 +1,301 @@
+"""Recipes: how a picture was made, as plain data that travels inside the picture.
+
+A recipe names the model and lists *steps*; each step refers to earlier ones by index and the last one is the picture,
+so mixes of mixes are expressed without repeating anything:
+
+    {"format": "sfhub-recipe", "version": 1, "package": {"name": "sfhub", "version": "0.1.0"},
+     "model": {"kind": "builtin", "name": "portraits", "revision": "sha256:...", "dtype": "float32"},
+     "steps": [{"op": "sample", "inputs": [], "seed": 1, "truncation_psi": 0.7, "label": null},
+               {"op": "sample", "inputs": [], "seed": 2, "truncation_psi": 0.7, "label": null},
+               {"op": "mix", "inputs": [0, 1], "regions": ["hair"], "strengths": [0.8], "query": null}]}
+
+In a PNG it lies in an iTXt chunk named `sfhub:recipe`, beside an XMP packet with IPTC's statement that the picture is
+synthetic (`Iptc4xmpExt:DigitalSourceType`). Pictures come from anywhere, so `check_recipe` bounds and types everything
+before anything is computed, and nothing in a recipe is ever evaluated or imported.
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from PIL import Image, PngImagePlugin
+
+from sfhub import __version__
+from sfhub.errors import InputError
+
+__all__ = [
+    "DIGITAL_SOURCE_TYPE",
+    "MAX_SEED",
+    "check_recipe",
+    "check_seed",
+    "extend",
+    "make_recipe",
+    "png_bytes",
+    "read_recipe",
+]
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+FORMAT, VERSION = "sfhub-recipe", 1
+CHUNK = "sfhub:recipe"
+XMP_CHUNK = "XML:com.adobe.xmp"
+MAX_SEED = 2**32 - 1
+MAX_STEPS = 1024
+MAX_CHARACTERS = 2**20
+MODEL_KINDS = ("builtin", "hub", "folder", "memory")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+Recipe = dict[str, Any]
+Step = dict[str, Any]
+
+
+# Making recipes -----------------------------------------------------------------------------------------------------
+
+
+def make_recipe(model: Mapping[str, str], steps: Sequence[Step]) -> Recipe:
+    """A recipe from the description of a model (`SfhubPipeline.model_record`) and its steps."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "package": {"name": "sfhub", "version": __version__},
+        "model": dict(model),
+        "steps": list(steps),
+    }
+
+
+def extend(recipes: Sequence[Recipe], step: Step) -> Recipe:
+    """The recipe of a picture made from other pictures.
+
+    Args:
+        recipes: those of the pictures that went in, all of one model.
+        step: what was done, without `inputs`, which is filled in here.
+
+    Returns:
+        All steps of `recipes`, equal ones kept once, followed by `step`.
+
+    Raises:
+        InputError: if the result has more steps than a recipe may have.
+    """
+    steps: list[Step] = []
+    index_of: dict[str, int] = {}
+
+    def add(entry: Step) -> int:
+        key = json.dumps(entry, sort_keys=True)
+        if key not in index_of:
+            index_of[key] = len(steps)
+            steps.append(entry)
+        return index_of[key]
+
+    ends = []
+    for recipe in recipes:
+        places: list[int] = []
+        for entry in recipe["steps"]:
+            places.append(add({**entry, "inputs": [places[i] for i in entry["inputs"]]}))
+        ends.append(places[-1])
+    # The new step goes last even if an equal one exists: the last step is the picture.
+    steps.append({**step, "inputs": ends})
+    if len(steps) > MAX_STEPS:
+        raise InputError(
+            f"This picture would take {len(steps)} steps to make, more than the {MAX_STEPS} of a recipe; "
+            "start again from a fresh sample."
+        )
+    return make_recipe(recipes[0]["model"], steps)
+
+
+# Checking recipes ---------------------------------------------------------------------------------------------------
+
+
+def check_seed(seed: Any) -> int:
+    """`seed` as an int.
+
+    Raises:
+        InputError: unless it is an integer from 0 to 2**32 - 1.
+    """
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) <= MAX_SEED:
+        raise InputError(f"Seed {seed!r} cannot be used; take a whole number from 0 to {MAX_SEED}.")
+    return int(seed)
+
+
+def check_recipe(recipe: Any) -> Recipe:
+    """Check every type, size and reference of a recipe that came from outside.
+
+    Args:
+        recipe: the decoded JSON.
+
+    Returns:
+        The recipe itself.
+
+    Raises:
+        InputError: naming the first thing that is wrong.
+    """
+    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+        raise InputError(f"This is not a recipe of sfhub, which is a JSON object with format {FORMAT!r}.")
+    if recipe.get("version") != VERSION or isinstance(recipe.get("version"), bool):
+        raise InputError(
+            f"The recipe has version {_short(recipe.get('version'))}, but sfhub {__version__} reads version {VERSION}; "
+            "install the sfhub that made the picture, or a newer one."
+        )
+    package, model = recipe.get("package"), recipe.get("model")
+    _need(isinstance(package, dict) and _is_text(package.get("version")), "package", package, "a name and a version")
+    _need(
+        isinstance(model, dict)
+        and model.get("kind") in MODEL_KINDS
+        and all(_is_text(model.get(key)) for key in ("name", "revision"))
+        and model.get("dtype") in DTYPES,
+        "model",
+        model,
+        f"kind ({', '.join(MODEL_KINDS)}), name, revision and dtype",
+    )
+    steps = recipe.get("steps")
+    _need(isinstance(steps, list) and 1 <= len(steps) <= MAX_STEPS, "steps", steps, f"a list of 1 to {MAX_STEPS} steps")
+    for index, step in enumerate(steps):
+        _check_step(index, step)
+    return recipe
+
+
+def _check_step(index: int, step: Any) -> None:
+    _need(isinstance(step, dict) and step.get("op") in _CHECKS, f"step {index}", step, f"op {', '.join(_CHECKS)}")
+    inputs = step.get("inputs")
+    _need(
+        isinstance(inputs, list) and all(_is_int(i) and 0 <= i < index for i in inputs),
+        f"inputs of step {index}",
+        inputs,
+        "a list of earlier steps",
+    )
+    _CHECKS[step["op"]](f"step {index}", step)
+
+
+def _check_sample(where: str, step: Step) -> None:
+    _need(not step["inputs"], f"inputs of {where}", step["inputs"], "none for a sample")
+    check_seed(step.get("seed"))
+    _need(_is_number(step.get("truncation_psi"), -2, 2), f"truncation_psi of {where}", step.get("truncation_psi"),
+          "a number from -2 to 2")
+    label = step.get("label")
+    _need(label is None or _is_int(label) and 0 <= label < 2**31, f"label of {where}", label, "a class number or null")
+
+
+def _check_mix(where: str, step: Step) -> None:
+    regions, strengths = step.get("regions"), step.get("strengths")
+    _need(_is_names(regions) and len(regions) >= 1, f"regions of {where}", regions, "a list of different names")
+    _need(len(step["inputs"]) == len(regions) + 1, f"inputs of {where}", step["inputs"], "a base and one per region")
+    _need(
+        isinstance(strengths, list) and len(strengths) == len(regions) and all(_is_number(x, 0, 1) for x in strengths),
+        f"strengths of {where}", strengths, "one number from 0 to 1 per region",
+    )
+    _check_query(where, step)
+
+
+def _check_interpolate(where: str, step: Step) -> None:
+    _need(len(step["inputs"]) == 2, f"inputs of {where}", step["inputs"], "two steps")
+    _need(_is_number(step.get("position"), 0, 1), f"position of {where}", step.get("position"), "a number from 0 to 1")
+    regions = step.get("regions")
+    _need(regions is None or _is_names(regions), f"regions of {where}", regions, "a list of different names or null")
+    _check_query(where, step)
+
+
+def _check_query(where: str, step: Step) -> None:
+    query = step.get("query")
+    _need(
+        query is None
+        or isinstance(query, dict)
+        and len(query) <= 8
+        and all(_is_text(key) and (_is_text(value) or _is_number(value, -1e6, 1e6)) for key, value in query.items()),
+        f"query of {where}", query, "null or names with numbers and words",
+    )
+
+
+_CHECKS = {"sample": _check_sample, "mix": _check_mix, "interpolate": _check_interpolate}
+
+
+def _need(fine: bool, what: str, value: Any, expected: str) -> None:
+    if not fine:
+        raise InputError(f"The recipe is damaged: {what} is {_short(value)} where {expected} is expected.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 500 and value.isprintable()
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 64 and all(map(_is_text, value)) and len(set(value)) == len(value)
+
+
+# In and out of PNG files --------------------------------------------------------------------------------------------
+
+
+def png_bytes(image: Image.Image, recipe: Recipe) -> bytes:
+    """`image` as a PNG file that carries `recipe` and the statement that it is synthetic."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(CHUNK, json.dumps(recipe, separators=(",", ":")))
+    info.add_itxt(XMP_CHUNK, _xmp_packet(recipe))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def _xmp_packet(recipe: Recipe) -> str:
+    model = recipe["model"]
+    tool = f"sfhub {recipe['package']['version']}, model {model['name']}, revision {model['revision']}"
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        f" Iptc4xmpExt:DigitalSourceType={quoteattr(DIGITAL_SOURCE_TYPE)} xmp:CreatorTool={quoteattr(tool)}/>"
+        '</rdf:RDF></x:xmpmeta>\n<?xpacket end="r"?>'
+    )
+
+
+def read_recipe(image: str | os.PathLike[str] | Image.Image) -> Recipe:
+    """The checked recipe inside a picture.
+
+    Args:
+        image: a PNG file, or a picture opened from one.
+
+    Raises:
+        InputError: if the file cannot be read, carries no recipe, or a damaged one.
+    """
+    name = "The picture" if isinstance(image, Image.Image) else Path(image).name
+    try:
+        if isinstance(image, Image.Image):
+            text = image.info.get(CHUNK)
+        else:
+            with Image.open(image, formats=["PNG"]) as opened:
+                text = opened.info.get(CHUNK)
+    except (OSError, SyntaxError, ValueError) as error:
+        # Pillow: OSError for no file or no PNG, SyntaxError for broken chunks, ValueError for text chunks too large.
+        raise InputError(
+            f"{name} cannot be read as a PNG file; give a picture that sfhub saved, unchanged by other programs."
+        ) from error
+    if not isinstance(text, str):
+        raise InputError(
+            f"{name} carries no recipe; only PNG files saved by sfhub do, and other programs drop it on saving again."
+        )
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"The recipe in {name} has {len(text)} characters, more than the {MAX_CHARACTERS} allowed.")
+    try:
+        return check_recipe(json.loads(text, parse_constant=_refuse_constant))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"The recipe in {name} is damaged: it is not JSON; save the picture again with sfhub.") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise InputError(f"The recipe is damaged: it contains {name}, which is not a finite number.")
+
+

@@ -1,0 +1,85 @@
+"""Make a picture again from the recipe that it carries."""
+
+import logging
+import os
+from typing import Any
+
+import torch
+from PIL import Image
+
+import sfhub
+from sfhub.errors import InputError
+from sfhub.pipelines.base import SfhubPipeline
+from sfhub.pipelines.recipe import Recipe, read_recipe
+from sfhub.pipelines.sample import Sample
+from sfhub.pipelines.stylegan import StyleGANPipeline
+
+__all__ = ["redo"]
+
+logger = logging.getLogger(__name__)
+
+
+def redo(
+    image: str | os.PathLike[str] | Image.Image,
+    model: str | os.PathLike[str] | SfhubPipeline | None = None,
+    **kwargs: Any,
+) -> Sample:
+    """Make a picture again from its recipe; on the same CPU and version of PyTorch it is equal bit for bit.
+
+    Args:
+        image: a PNG file saved by sfhub, or a picture opened from one.
+        model: what to use for the model that the recipe names. None loads that model if it is a built-in one; pictures
+            come from strangers, so any other has to be named here (a repo id is then loaded at the recipe's revision).
+            A pipeline is used as it is.
+        **kwargs: for `from_pretrained`, such as `token` or `cache_dir`.
+
+    Raises:
+        InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with.
+    """
+    recipe = read_recipe(image)
+    if isinstance(model, SfhubPipeline):
+        pipe = model
+    else:
+        pipe = _load(recipe, model, kwargs)
+    return pipe.remake(recipe)
+
+
+def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> StyleGANPipeline:
+    record = recipe["model"]
+    kwargs.setdefault("dtype", getattr(torch, record["dtype"]))
+    if model is None and record["kind"] != "builtin":
+        raise InputError(_name_it(record))
+    name = os.fspath(model) if model is not None else record["name"]
+    if record["kind"] == "hub" and name == record["name"]:
+        kwargs.setdefault("revision", record["revision"])
+    logger.info("Loading %s for a recipe of model %s, revision %s", name, record["name"], record["revision"])
+    pipe = StyleGANPipeline.from_pretrained(name, **kwargs)
+    if pipe.source.revision == record["revision"]:
+        return pipe
+    if model is None:
+        made, here = recipe["package"]["version"], sfhub.__version__
+        raise InputError(
+            f"The picture was made with {name} as it was in sfhub {made} ({record['revision']}), but sfhub {here} has "
+            f"{pipe.source.revision}; install sfhub {made}, or name the model to make the picture with the present one."
+        )
+    logger.warning(
+        "The recipe was made with %s (%s), so the picture made with %s (%s) will differ.",
+        record["name"],
+        record["revision"],
+        name,
+        pipe.source.revision,
+    )
+    return pipe
+
+
+def _name_it(record: dict[str, str]) -> str:
+    if record["kind"] == "hub":
+        return (
+            f"The picture was made with the model {record['name']} from the Hub (revision {record['revision']}); if you "
+            f"trust it, name it to load it: --model {record['name']}, or model= in Python."
+        )
+    what = "a model folder named" if record["kind"] == "folder" else "a model in memory, a"
+    return (
+        f"The picture was made with {what} {record['name']} ({record['revision']}); say where that model is with --model, "
+        "or model= in Python."
+    )

@@ -1,0 +1,381 @@
+"""Sample faces from a StyleGAN2 and give each semantic region its own source.
+
+Mixing is *Editing in Style* (Collins et al., CVPR 2020): a query q in [0, 1] per style channel, from the region catalog,
+says how far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs channel c
+for region r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are divided by
+their sum, so the result is a convex combination of base and sources and does not depend on the order of the regions.
+
+On a CPU every picture is computed by itself: the rounding of a convolution depends on the batch it is in, and a seed
+has to give the same picture, bit for bit, whatever else was asked for at the same time.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfhub.editing.transfer import interpolate_styles
+from sfhub.errors import InputError
+from sfhub.metrics.color import color_difference
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines.base import SfhubPipeline
+from sfhub.pipelines.recipe import check_seed, extend, make_recipe
+from sfhub.pipelines.sample import Sample, Segmentation
+from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.catalog import RegionCatalog
+
+__all__ = ["StyleGANPipeline"]
+
+# Pictures computed at once on an accelerator, where batches pay; see above for the CPU.
+BATCH = 8
+
+Samples = Sample | Sequence[Sample]
+
+
+class StyleGANPipeline(SfhubPipeline):
+    """Generate, mix, segment, compare and interpolate pictures of one StyleGAN2.
+
+    Args:
+        generator: the network.
+        catalog: which style channel moves which region; needed to mix regions.
+        parser: picture -> semantic classes; used to segment where there is no catalog.
+
+    Raises:
+        InputError: if the catalog was made for another generator.
+    """
+
+    _optional_components = ["catalog", "parser"]
+
+    def __init__(
+        self,
+        generator: StyleGAN2Generator,
+        catalog: RegionCatalog | None = None,
+        parser: PortraitParser | None = None,
+    ):
+        super().__init__()
+        if catalog is not None:
+            catalog.check_generator(generator)
+        self.register_modules(generator=generator, catalog=catalog, parser=parser)
+
+    # Making pictures ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seeds: int | Sequence[int],
+        truncation_psi: float = 0.7,
+        label: int | Sequence[int] | None = None,
+    ) -> list[Sample]:
+        """One picture per seed.
+
+        Args:
+            seeds: whole numbers from 0 to 2**32 - 1; a seed gives the same picture in any batch.
+            truncation_psi: 1 for the full variety, 0 for the average picture, -2 to 2.
+            label: class of a conditional generator, one for all or one per seed.
+
+        Raises:
+            InputError: for a value outside these ranges.
+        """
+        seeds = [check_seed(seed) for seed in (seeds if isinstance(seeds, Sequence) else [seeds])]
+        labels = list(label) if isinstance(label, Sequence) else [label] * len(seeds)
+        if len(labels) != len(seeds):
+            raise InputError(f"{len(labels)} labels were given for {len(seeds)} seeds; give one label, or one per seed.")
+        psi = _number(truncation_psi, -2, 2, "Truncation psi")
+        steps = [
+            {"op": "sample", "inputs": [], "seed": seed, "truncation_psi": psi, "label": each}
+            for seed, each in zip(seeds, labels, strict=True)
+        ]
+        codes = [self._code(step, []) for step in steps]
+        return self._render(codes, [make_recipe(self.model_record, [step]) for step in steps])
+
+    @torch.no_grad()
+    def mix(
+        self,
+        base: Samples,
+        regions: Mapping[str, Samples],
+        strength: float | Mapping[str, float] = 1.0,
+        *,
+        method: str | None = None,
+        **query: str | float,
+    ) -> Sample | list[Sample]:
+        """Give regions of `base` the look they have in other pictures.
+
+        Args:
+            base: the picture to change, or a batch of them.
+            regions: region -> its source, a picture or a batch. Batches have one common length.
+            strength: 0 (keep the base) to 1, for all regions or per region (1 where a region is not named).
+            method: how the catalog chooses channels, `activation` or `influence`; None for the setting that the
+                catalog's maker measured to be best.
+            **query: further settings of `RegionCatalog.query`, such as `mode="sequential", epsilon=20`.
+
+        Returns:
+            One picture if everything given was one picture, else a list.
+
+        Raises:
+            InputError: for an unknown region, a strength outside [0, 1], pictures of another model, a query that the
+                catalog does not know, or if the pipeline has no catalog.
+        """
+        if not regions:
+            raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
+        names = [self._known_region(name) for name in regions]
+        step = {
+            "op": "mix",
+            "inputs": [],
+            "regions": names,
+            "strengths": self._strengths(names, strength),
+            "query": _query_settings(method, query),
+        }
+        rows = _rows([base, *regions.values()])
+        mixed = self._derive([(row, step) for row in rows])
+        return mixed if any(not isinstance(each, Sample) for each in (base, *regions.values())) else mixed[0]
+
+    __call__ = mix
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        a: Sample,
+        b: Sample,
+        steps: int,
+        regions: Sequence[str] | None = None,
+        *,
+        method: str | None = None,
+        **query: str | float,
+    ) -> list[Sample]:
+        """A film from `a` to `b`.
+
+        Args:
+            a, b: first and last picture.
+            steps: number of pictures, 2 to 1000, `a` and `b` included.
+            regions: move only these regions; the film then ends at the mix of `a` with those regions of `b`.
+            method, **query: as for `mix`.
+
+        Raises:
+            InputError: as `mix`, or for a number of steps out of range.
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 1000:
+            raise InputError(f"A film of {steps!r} pictures cannot be made; take a whole number from 2 to 1000.")
+        names = None if regions is None else [self._known_region(name) for name in regions]
+        step = {"op": "interpolate", "inputs": [], "regions": names, "query": _query_settings(method, query)}
+        return self._derive([((a, b), {**step, "position": k / (steps - 1)}) for k in range(steps)])
+
+    # Looking at pictures --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def segment(self, sample: Samples) -> Segmentation | list[Segmentation]:
+        """Which region each pixel belongs to: by the catalog's clusters, else by the parser's classes.
+
+        Raises:
+            InputError: if the pipeline has neither.
+        """
+        self._same_model(_as_list(sample))
+        found = [self._segment_one(each) for each in _as_list(sample)]
+        return found[0] if isinstance(sample, Sample) else found
+
+    def difference(self, a: Samples, b: Samples) -> np.ndarray:
+        """CIELAB distance (Delta E 1976) between two pictures, per pixel.
+
+        Returns:
+            float32 `[H, W]`, 0 or more; `[N, H, W]` if either is a batch. About 2.3 is just noticeable.
+        """
+        first, second = (torch.stack([_to_tensor(each.image) for each in _as_list(x)]) for x in (a, b))
+        difference = color_difference(first, second).numpy()
+        return difference[0] if isinstance(a, Sample) and isinstance(b, Sample) else difference
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions that can be mixed, empty without a catalog."""
+        return () if self.catalog is None else tuple(self.catalog.regions)
+
+    def card_facts(self) -> dict[str, str]:
+        """What the model card says about this model."""
+        facts = {
+            "resolution": f"{self.generator.config.resolution} px",
+            "style space": f"S of {self.generator.style_layout.size:,} dimensions",
+        }
+        return facts | ({"regions": ", ".join(self.regions)} if self.regions else {})
+
+    # Steps of recipes -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def remake(self, recipe: Mapping[str, Any]) -> Sample:
+        """Follow the steps of a checked recipe (`check_recipe`) with this pipeline's model.
+
+        Raises:
+            InputError: if the model has no such region, class or query.
+        """
+        codes: list[Tensor] = []
+        for step in recipe["steps"]:
+            for name in step.get("regions") or ():
+                self._known_region(name)
+            codes.append(self._code(step, [codes[i] for i in step["inputs"]]))
+        return self._render(codes[-1:], [make_recipe(self.model_record, recipe["steps"])])[0]
+
+    def _derive(self, made: Sequence[tuple[Sequence[Sample], dict[str, Any]]]) -> list[Sample]:
+        """Pictures made from other pictures, each by one step."""
+        for inputs, _ in made:
+            self._same_model(inputs)
+        codes = [self._code(step, [each.s for each in inputs]) for inputs, step in made]
+        return self._render(codes, [extend([each.recipe for each in inputs], step) for inputs, step in made])
+
+    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
+        """The style code `[1, S]` that a step makes from the codes of its inputs."""
+        if step["op"] == "sample":
+            return self._sampled_code(step["seed"], step["truncation_psi"], step["label"])
+        if step["op"] == "mix":
+            weights = [
+                strength * self._query(name, step["query"])
+                for name, strength in zip(step["regions"], step["strengths"], strict=True)
+            ]
+            return _weighted_mix(inputs[0], inputs[1:], weights)
+        a, b = inputs
+        if step["regions"] is None:
+            return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
+        weights = [self._query(name, step["query"]) for name in step["regions"]]
+        return interpolate_styles(a, b, torch.stack(weights).sum(dim=0).clamp(max=1), step["position"])
+
+    def _sampled_code(self, seed: int, truncation_psi: float, label: int | None) -> Tensor:
+        # Drawn on the CPU, whose generator is the same everywhere, so that a seed means one face on any device.
+        z = torch.randn(1, self.generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(seed))
+        one_hot = self._one_hot(label)
+        w_plus = self.generator.mapping(z.to(self.device, self.dtype), one_hot, truncation_psi)
+        return self.generator.styles(w_plus)
+
+    def _one_hot(self, label: int | None) -> Tensor | None:
+        classes = self.generator.config.num_classes
+        if classes == 0 and label is None:
+            return None
+        if classes == 0:
+            raise InputError(f"Label {label!r} cannot be used, for this model has no classes; leave it out.")
+        if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < classes:
+            raise InputError(f"Label {label!r} cannot be used; this model takes a class from 0 to {classes - 1}.")
+        return torch.nn.functional.one_hot(torch.tensor([label]), classes).to(self.device, self.dtype)
+
+    def _query(self, region: str, settings: Mapping[str, Any] | None) -> Tensor:
+        """How far each style channel goes to the source, `[S]` in [0, 1]."""
+        query = self.catalog.default_query(region) if settings is None else self.catalog.query(region, **settings)
+        return query.to(self.device, self.dtype)
+
+    def _render(self, codes: Sequence[Tensor], recipes: Sequence[dict[str, Any]]) -> list[Sample]:
+        images: list[Image.Image] = []
+        for chunk in self.progress_bar(self._chunks(codes)):
+            images += _to_pil(self.generator.synthesis(torch.cat(chunk), noise_mode="const"))
+        return [Sample(*each) for each in zip(images, codes, recipes, strict=True)]
+
+    def _chunks(self, codes: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+        size = 1 if self.device.type == "cpu" else BATCH
+        return [codes[i : i + size] for i in range(0, len(codes), size)]
+
+    def _segment_one(self, sample: Sample) -> Segmentation:
+        width, height = sample.image.size
+        if self.catalog is not None:
+            layer = self.catalog.layer
+            # Synthesis may stop at the layer that the clusters are of.
+            _, activations = self.generator.synthesis(
+                sample.s,
+                resolution=self.generator.style_layout[layer].resolution,
+                return_activations=[layer],
+            )
+            labels, names = self.catalog.segment(activations, size=(height, width)), self.regions
+        elif self.parser is not None:
+            image = _to_tensor(sample.image)[None].to(self.device, self.parser.dtype)
+            labels, names = self.parser.segment(image), tuple(self.parser.config.class_names)
+        else:
+            raise InputError(
+                "This model cannot segment, for it has neither a region catalog nor a parser; add one to the pipeline."
+            )
+        return Segmentation(labels[0].long().cpu().numpy(), names)
+
+    # Checks ---------------------------------------------------------------------------------------------------------
+
+    def _known_region(self, name: str) -> str:
+        if self.catalog is None:
+            raise InputError(
+                f"Region {name!r} cannot be mixed, for this model has no region catalog; "
+                "build one with sfhub.regions.build and add it to the pipeline."
+            )
+        if name not in self.regions:
+            close = difflib.get_close_matches(str(name), self.regions, n=1)
+            hint = f"did you mean {close[0]!r}? It" if close else "it"
+            raise InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(self.regions)}.")
+        return name
+
+    def _strengths(self, names: Sequence[str], strength: float | Mapping[str, float]) -> list[float]:
+        if not isinstance(strength, Mapping):
+            return [_number(strength, 0, 1, "Strength")] * len(names)
+        for name in strength:
+            if self._known_region(name) not in names:
+                raise InputError(f"A strength was given for {name!r}, which has no source; give it one or leave it out.")
+        return [_number(strength.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
+
+    def _same_model(self, samples: Sequence[Sample]) -> None:
+        for each in samples:
+            if not isinstance(each, Sample):
+                raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, for example by sample().")
+            theirs, ours = each.recipe["model"], self.model_record
+            if theirs["revision"] != ours["revision"]:
+                raise InputError(
+                    f"A picture of model {theirs['name']} ({theirs['revision']}) cannot be used with model {ours['name']} "
+                    f"({ours['revision']}); make it again with this pipeline."
+                )
+
+
+def _weighted_mix(base: Tensor, sources: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Convex combination of codes per channel (equation 3 for one source).
+
+    Args:
+        base: `[1, S]`.
+        sources: codes `[1, S]`.
+        weights: `[S]` in [0, 1], one per source; the base keeps what they leave of 1.
+    """
+    total = torch.stack(list(weights)).sum(dim=0)
+    shares = [weight / total.where(total > 0, 1) for weight in weights]
+    target = sum(share * source for share, source in zip(shares, sources, strict=True))
+    return interpolate_styles(base, target, total.clamp(max=1))
+
+
+def _query_settings(method: str | None, query: Mapping[str, str | float]) -> dict[str, str | float] | None:
+    """The `query` entry of a recipe."""
+    if method is None and not query:
+        return None
+    settings = {"method": method, **query} if method is not None else dict(query)
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, (str, Real)):
+            raise InputError(f"The query setting {name}={value!r} is neither a number nor a word; see RegionCatalog.query.")
+    return settings
+
+
+def _rows(columns: Sequence[Samples]) -> list[tuple[Sample, ...]]:
+    """Batches of one length and single pictures -> one tuple per result."""
+    lists = [_as_list(column) for column in columns]
+    lengths = {len(each) for each, column in zip(lists, columns, strict=True) if not isinstance(column, Sample)}
+    if len(lengths) > 1 or lengths == {0}:
+        raise InputError(f"Batches of {sorted(lengths)} pictures do not go together; give each one picture or as many.")
+    count = lengths.pop() if lengths else 1
+    return list(zip(*(each if len(each) == count else each * count for each in lists), strict=True))
+
+
+def _as_list(samples: Samples) -> list[Sample]:
+    return [samples] if isinstance(samples, Sample) else list(samples)
+
+
+def _number(value: Any, low: float, high: float, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise InputError(f"{what} is {value!r}; take a number from {low} to {high}.")
+    return float(value)
+
+
+def _to_pil(images: Tensor) -> list[Image.Image]:
+    """`[B, 3, H, W]` in [-1, 1] -> RGB pictures, rounded as NVIDIA's code does."""
+    pixels = (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(each) for each in pixels]
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    """RGB picture -> `[3, H, W]` in [-1, 1]."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 127.5 - 1

@@ -1,0 +1,67 @@
+"""Shared fixtures: a tiny random generator with its catalog and pipeline, and the recorded behaviour of official code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.regions.catalog import RegionCatalog
+
+# Small networks are quicker on one thread, and several test processes do not fight over the cores.
+torch.set_num_threads(1)
+
+REGIONS = ("background", "hair", "face", "mouth")
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """Folder with the recorded behaviour of official code."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+    if not folder.is_dir():
+        pytest.skip(f"the parity fixtures are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_generator() -> StyleGAN2Generator:
+    """A generator of 32 pixels with random weights, the same ones in every run."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return StyleGAN2Generator(
+            resolution=32,
+            z_dim=32,
+            w_dim=32,
+            num_mapping_layers=2,
+            channels={"4": 16, "8": 16, "16": 16, "32": 8},
+        ).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_catalog(tiny_generator: StyleGAN2Generator) -> RegionCatalog:
+    """A catalog of four regions with made-up relevances: each channel of S belongs to one or two regions."""
+    layer = "convs.3"
+    layout = tiny_generator.style_layout
+    catalog = RegionCatalog(
+        regions=REGIONS,
+        layer=layer,
+        num_clusters=6,
+        layer_channels=tiny_generator.get_submodule(layer).weight.shape[0],
+        resolution=32,
+        style_layers=[[entry.name, entry.width] for entry in layout],
+    )
+    random = torch.Generator().manual_seed(0)
+    relevance = torch.rand(len(REGIONS), layout.size, generator=random)
+    catalog.centers.copy_(torch.nn.functional.normalize(torch.randn(catalog.centers.shape, generator=random)))
+    catalog.cluster_region.copy_(torch.tensor([0, 1, 2, 3, 1, 2]))
+    catalog.contribution.copy_(relevance / relevance.sum(dim=0))
+    catalog.influence.copy_(relevance)
+    catalog.default_queries.copy_((relevance > 0.6).float())
+    return catalog.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tiny_generator: StyleGAN2Generator, tiny_catalog: RegionCatalog) -> StyleGANPipeline:
+    """A pipeline of the two; tests must not change it."""
+    return StyleGANPipeline(tiny_generator, tiny_catalog)
