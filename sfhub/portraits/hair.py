@@ -6,7 +6,6 @@ from torch import Tensor
 from sfhub.portraits.shapes import blob, ellipse, shade, smooth_max, smooth_min, step
 from sfhub.portraits.stage import LABEL, Stage
 
-
 # Single hairs are drawn only where a pixel (in units of half the picture) is finer than they are.
 _FINE_PIXEL = 0.01
 

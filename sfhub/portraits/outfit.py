@@ -133,7 +133,8 @@ def paint_glasses(stage: Stage) -> None:
     frame = torch.minimum(frame, torch.minimum(rim, bridge.maximum(-lens)))
     glass = canvas.cover(lens) * worn
     eyes = canvas.mask == LABEL["eyes"]
-    glint = step((x + 1.1 * y - 0.05).abs(), 0.075, 0.02) * 0.5 + 0.10
+    slope = torch.where(stage["light_x"] < 0, -1.0, 1.0)
+    glint = step((slope * x + 1.1 * y - 0.05).abs(), 0.075, 0.02) * 0.5 + 0.10
     canvas.paint(glass * glint * 0.38, torch.ones_like(stage.skin))
     canvas.mask.masked_fill_((glass > 0.5) & ~eyes, LABEL["glasses"])
     darkness = -0.25 * blob(y + 0.14, y + 0.14, 0.03, 0.03)
@@ -191,5 +192,5 @@ def paint_earrings(stage: Stage) -> None:
         worn = kinds["stud"] + kinds["hoop"]
         far = (1 - near) * (stage.sin.abs() > 0.10)
         alpha = canvas.cover(distance) * worn * torch.where(far > 0, behind, torch.ones_like(behind))
-        spark = blob(dx - 0.012, dy + 0.012, 0.02, 0.02) * kinds["stud"] + blob(dy - 0.13, dx, 0.03, 0.05) * kinds["hoop"]
+        spark = blob(dx - 0.012 * stage.light[0], dy + 0.012, 0.02, 0.02) * kinds["stud"] + blob(dy - 0.13, dx, 0.03, 0.05) * kinds["hoop"]
         canvas.paint(alpha, shade(colour, 0.16 - 0.55 * spark), LABEL["earrings"])

@@ -15,7 +15,7 @@ def paint_background(stage: Stage) -> None:
     first, second = stage.colour("background"), stage.colour("background2")
     place_x, place_y = stage["background_x"], stage["background_y"]
     gradient = (0.5 + 0.40 * (y * (0.6 + 0.4 * place_y) + x * place_x)).clamp(0, 1)
-    horizon = step(y - 0.05 - 0.25 * place_y - 0.08 * torch.sin(3 * x * place_x.abs() + 2 * place_x), -0.10, 0.10)
+    horizon = step(y - 0.05 - 0.25 * place_y - 0.08 * torch.sin(3 * x * place_x + 2 * place_x.abs()), -0.10, 0.10)
     weight = stage.is_choice("background", "gradient") * gradient + stage.is_choice("background", "horizon") * horizon
     bokeh = stage.is_choice("background", "bokeh")
     if bool(bokeh.any()):
