@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny random generator with its catalog and pipeline, and the recorded behaviour of official code."""
+"""Shared fixtures: a tiny random generator, its catalog and pipeline, and the recorded behaviour of official code."""
 
 from pathlib import Path
 

@@ -38,8 +38,6 @@ def model_card(pipe: "SfhubPipeline", name: str) -> str:
 
 
 def _component_rows(pipe: "SfhubPipeline") -> list[str]:
-    return [
-        f"| `{name}` | `{type(component).__name__}` | {sum(each.numel() for each in component.state_dict().values()):,} |"
-        for name, component in pipe.components.items()
-        if component is not None
-    ]
+    present = {name: component for name, component in pipe.components.items() if component is not None}
+    counts = {name: sum(value.numel() for value in each.state_dict().values()) for name, each in present.items()}
+    return [f"| `{name}` | `{type(each).__name__}` | {counts[name]:,} |" for name, each in present.items()]

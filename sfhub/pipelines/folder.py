@@ -101,8 +101,8 @@ def check_description(folder: Path, name: str) -> None:
         if "_class_name" not in description:
             kind = description.get("model_type") or description.get("architectures") or "an unknown network"
             raise InputError(
-                f"{name} is not a model of sfhub: its {CONFIG} describes {_text(kind)}; open it with the library it was "
-                "made for."
+                f"{name} is not a model of sfhub: its {CONFIG} describes {_text(kind)}; open it with the library it "
+                "was made for."
             )
     else:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
@@ -145,8 +145,8 @@ def check_components(
         if (library, class_name) not in allowed:
             expected = " or ".join(cls.__name__ for cls in slots.get(name, ())) or "no such component"
             raise InputError(
-                f"Component {_text(name)!r} in {folder.name} is a {_text(f'{library}.{class_name}')}, but {expected} is "
-                "expected there; nothing of it was loaded, use a model made by sfhub."
+                f"Component {_text(name)!r} in {folder.name} is a {_text(f'{library}.{class_name}')}, but {expected} "
+                "is expected there; nothing of it was loaded, use a model made by sfhub."
             )
         check_component(folder / name, allowed[library, class_name], variant)
 
@@ -166,7 +166,8 @@ def check_component(folder: Path, cls: type[ModelMixin], variant: str | None = N
             expected = {key: list(value.shape) for key, value in cls.from_config(config).state_dict().items()}
     except Exception as error:
         raise InputError(
-            f"{folder / CONFIG} describes no {cls.__name__} that can be built ({first_line(error)}); get the model again."
+            f"{folder / CONFIG} describes no {cls.__name__} that can be built ({first_line(error)}); "
+            "get the model again."
         ) from error
     for key, shape in expected.items():
         if shapes.get(key) != shape:

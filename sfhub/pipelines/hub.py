@@ -1,9 +1,9 @@
 """From a name to a local folder: built-in aliases, folders and Hub repositories.
 
 `diffusers.DiffusionPipeline.download` refuses components of other packages, so `resolve` fetches the snapshot itself
-and diffusers then loads a folder. Only JSON, safetensors and text ever come down: no code, no pickles. What a repository
-is shows in its `model_index.json` (or the `config.json` of a bare network), which is fetched and checked before any
-weights are.
+and diffusers then loads a folder. Only JSON, safetensors and text ever come down: no code, no pickles. What a
+repository is shows in its `model_index.json` (or the `config.json` of a bare network), which is fetched and checked
+before any weights are.
 """
 
 import os
@@ -117,7 +117,8 @@ def resolve(
 def _check_repo_id(name: str, path: Path) -> None:
     if path.is_file():
         raise InputError(
-            f"{name} is a file, not a model folder; turn official checkpoints into one with 'sfhub convert {name} OUT_DIR'."
+            f"{name} is a file, not a model folder; turn an official checkpoint into one with 'sfhub convert {name} "
+            "OUT_DIR'."
         )
     try:
         validate_repo_id(name)
@@ -172,8 +173,8 @@ def _explain(error: Exception, name: str, revision: str | None) -> str | None:
         )
     if isinstance(error, RepositoryNotFoundError):
         return (
-            f"There is no model {name} on the Hub, or it is private; check the spelling, give a token that may read it, "
-            f"or use a built-in model ({', '.join(ALIASES)})."
+            f"There is no model {name} on the Hub, or it is private; check the spelling, give a token that may read "
+            f"it, or use a built-in model ({', '.join(ALIASES)})."
         )
     if isinstance(error, RevisionNotFoundError):
         return f"The model {name} has no revision {revision!r}; give a branch, tag or full commit hash of it."

@@ -30,6 +30,7 @@ from sfhub.errors import InputError
 __all__ = [
     "DIGITAL_SOURCE_TYPE",
     "MAX_SEED",
+    "check_query",
     "check_recipe",
     "check_seed",
     "extend",
@@ -44,6 +45,7 @@ CHUNK = "sfhub:recipe"
 XMP_CHUNK = "XML:com.adobe.xmp"
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 1024
+MAX_GRID = 400
 MAX_CHARACTERS = 2**20
 MODEL_KINDS = ("builtin", "hub", "folder", "memory")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -153,6 +155,8 @@ def check_recipe(recipe: Any) -> Recipe:
     _need(isinstance(steps, list) and 1 <= len(steps) <= MAX_STEPS, "steps", steps, f"a list of 1 to {MAX_STEPS} steps")
     for index, step in enumerate(steps):
         _check_step(index, step)
+        last = index == len(steps) - 1
+        _need(step["op"] != "grid" or last, f"step {index}", "grid", "a single picture before the last step")
     return recipe
 
 
@@ -165,27 +169,28 @@ def _check_step(index: int, step: Any) -> None:
         inputs,
         "a list of earlier steps",
     )
-    _CHECKS[step["op"]](f"step {index}", step)
+    check, keys = _CHECKS[step["op"]]
+    unknown = sorted(set(step) - {"op", "inputs", *keys})
+    _need(not unknown, f"step {index}", unknown, f"nothing but op, inputs, {', '.join(keys)}")
+    check(f"step {index}", step)
 
 
 def _check_sample(where: str, step: Step) -> None:
     _need(not step["inputs"], f"inputs of {where}", step["inputs"], "none for a sample")
     check_seed(step.get("seed"))
-    _need(_is_number(step.get("truncation_psi"), -2, 2), f"truncation_psi of {where}", step.get("truncation_psi"),
-          "a number from -2 to 2")
-    label = step.get("label")
+    psi, label = step.get("truncation_psi"), step.get("label")
+    _need(_is_number(psi, -2, 2), f"truncation_psi of {where}", psi, "a number from -2 to 2")
     _need(label is None or _is_int(label) and 0 <= label < 2**31, f"label of {where}", label, "a class number or null")
 
 
 def _check_mix(where: str, step: Step) -> None:
     regions, strengths = step.get("regions"), step.get("strengths")
-    _need(_is_names(regions) and len(regions) >= 1, f"regions of {where}", regions, "a list of different names")
+    _need(_is_names(regions) and regions, f"regions of {where}", regions, "a list of different names")
     _need(len(step["inputs"]) == len(regions) + 1, f"inputs of {where}", step["inputs"], "a base and one per region")
-    _need(
-        isinstance(strengths, list) and len(strengths) == len(regions) and all(_is_number(x, 0, 1) for x in strengths),
-        f"strengths of {where}", strengths, "one number from 0 to 1 per region",
-    )
-    _check_query(where, step)
+    fine = isinstance(strengths, list) and len(strengths) == len(regions)
+    fine = fine and all(_is_number(value, 0, 1) for value in strengths)
+    _need(fine, f"strengths of {where}", strengths, "one number from 0 to 1 per region")
+    check_query(step.get("query"))
 
 
 def _check_interpolate(where: str, step: Step) -> None:
@@ -193,24 +198,45 @@ def _check_interpolate(where: str, step: Step) -> None:
     _need(_is_number(step.get("position"), 0, 1), f"position of {where}", step.get("position"), "a number from 0 to 1")
     regions = step.get("regions")
     _need(regions is None or _is_names(regions), f"regions of {where}", regions, "a list of different names or null")
-    _check_query(where, step)
+    check_query(step.get("query"))
 
 
-def _check_query(where: str, step: Step) -> None:
-    query = step.get("query")
-    _need(
-        query is None
-        or isinstance(query, dict)
-        and len(query) <= 8
-        and all(_is_text(key) and (_is_text(value) or _is_number(value, -1e6, 1e6)) for key, value in query.items()),
-        f"query of {where}", query, "null or names with numbers and words",
-    )
+def _check_grid(where: str, step: Step) -> None:
+    _need(1 <= len(step["inputs"]) <= MAX_GRID, f"inputs of {where}", step["inputs"], f"1 to {MAX_GRID} steps")
+    columns = step.get("columns")
+    _need(_is_int(columns) and 1 <= columns <= MAX_GRID, f"columns of {where}", columns, f"1 to {MAX_GRID}")
 
 
-_CHECKS = {"sample": _check_sample, "mix": _check_mix, "interpolate": _check_interpolate}
+def check_query(settings: Any) -> dict[str, str | float] | None:
+    """Settings for `RegionCatalog.query` as they came in, None for the catalog's defaults.
+
+    Raises:
+        InputError: unless they are a few named numbers, and words for `method` and `mode`.
+    """
+    if settings is None:
+        return None
+    fine = isinstance(settings, dict) and len(settings) <= 8
+    if not fine or not all(
+        _is_text(value) if key in ("method", "mode") else key != "region" and _is_number(value, -1e6, 1e6)
+        for key, value in settings.items()
+    ):
+        raise InputError(
+            f"The query settings {_short(settings)} cannot be used; give method and mode as words and their parameters "
+            "as numbers, as RegionCatalog.query takes them."
+        )
+    return settings
 
 
-def _need(fine: bool, what: str, value: Any, expected: str) -> None:
+# What each kind of step is checked by, and what it holds beside op and inputs.
+_CHECKS = {
+    "sample": (_check_sample, ("seed", "truncation_psi", "label")),
+    "mix": (_check_mix, ("regions", "strengths", "query")),
+    "interpolate": (_check_interpolate, ("position", "regions", "query")),
+    "grid": (_check_grid, ("columns",)),
+}
+
+
+def _need(fine: Any, what: str, value: Any, expected: str) -> None:
     if not fine:
         raise InputError(f"The recipe is damaged: {what} is {_short(value)} where {expected} is expected.")
 
@@ -290,12 +316,10 @@ def read_recipe(image: str | os.PathLike[str] | Image.Image) -> Recipe:
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"The recipe in {name} has {len(text)} characters, more than the {MAX_CHARACTERS} allowed.")
     try:
-        return check_recipe(json.loads(text, parse_constant=_refuse_constant))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"The recipe in {name} is damaged: it is not JSON; save the picture again with sfhub.") from error
-
-
-def _refuse_constant(name: str) -> float:
-    raise InputError(f"The recipe is damaged: it contains {name}, which is not a finite number.")
+        recipe = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # ValueError: no JSON, or a number of more digits than Python converts.
+        raise InputError(f"The recipe in {name} is damaged: it is not JSON; use the file as sfhub saved it.") from error
+    return check_recipe(recipe)
 
 

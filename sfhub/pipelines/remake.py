@@ -10,6 +10,7 @@ from PIL import Image
 import sfhub
 from sfhub.errors import InputError
 from sfhub.pipelines.base import SfhubPipeline
+from sfhub.pipelines.hub import ALIASES
 from sfhub.pipelines.recipe import Recipe, read_recipe
 from sfhub.pipelines.sample import Sample
 from sfhub.pipelines.stylegan import StyleGANPipeline
@@ -37,49 +38,47 @@ def redo(
         InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with.
     """
     recipe = read_recipe(image)
-    if isinstance(model, SfhubPipeline):
-        pipe = model
-    else:
-        pipe = _load(recipe, model, kwargs)
+    pipe = model if isinstance(model, SfhubPipeline) else _load(recipe, model, kwargs)
+    theirs, ours = recipe["model"], pipe.source
+    if ours.revision != theirs["revision"]:
+        if model is None:
+            made, here = recipe["package"]["version"], sfhub.__version__
+            raise InputError(
+                f"The picture was made with {ours.name} as it was in sfhub {made} ({theirs['revision']}), but sfhub "
+                f"{here} has {ours.revision}; install sfhub {made}, or give --model {ours.name} to use the present one."
+            )
+        logger.warning(
+            "The picture was made with model %s (%s); with %s (%s) it comes out differently.",
+            *(theirs["name"], theirs["revision"], ours.name, ours.revision),
+        )
     return pipe.remake(recipe)
 
 
 def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> StyleGANPipeline:
     record = recipe["model"]
-    kwargs.setdefault("dtype", getattr(torch, record["dtype"]))
     if model is None and record["kind"] != "builtin":
         raise InputError(_name_it(record))
     name = os.fspath(model) if model is not None else record["name"]
+    if model is None and name not in ALIASES:
+        raise InputError(
+            f"The picture was made with the built-in model {name!r}, which this sfhub lacks; install sfhub "
+            f"{recipe['package']['version']}."
+        )
+    kwargs = {"dtype": getattr(torch, record["dtype"]), **kwargs}
     if record["kind"] == "hub" and name == record["name"]:
         kwargs.setdefault("revision", record["revision"])
-    logger.info("Loading %s for a recipe of model %s, revision %s", name, record["name"], record["revision"])
-    pipe = StyleGANPipeline.from_pretrained(name, **kwargs)
-    if pipe.source.revision == record["revision"]:
-        return pipe
-    if model is None:
-        made, here = recipe["package"]["version"], sfhub.__version__
-        raise InputError(
-            f"The picture was made with {name} as it was in sfhub {made} ({record['revision']}), but sfhub {here} has "
-            f"{pipe.source.revision}; install sfhub {made}, or name the model to make the picture with the present one."
-        )
-    logger.warning(
-        "The recipe was made with %s (%s), so the picture made with %s (%s) will differ.",
-        record["name"],
-        record["revision"],
-        name,
-        pipe.source.revision,
-    )
-    return pipe
+    logger.info("Loading model %s", name)
+    return StyleGANPipeline.from_pretrained(name, **kwargs)
 
 
 def _name_it(record: dict[str, str]) -> str:
     if record["kind"] == "hub":
         return (
-            f"The picture was made with the model {record['name']} from the Hub (revision {record['revision']}); if you "
-            f"trust it, name it to load it: --model {record['name']}, or model= in Python."
+            f"The picture was made with the model {record['name']} from the Hub (revision {record['revision']}); if "
+            f"you trust it, name it to load it: --model {record['name']}, or model= in Python."
         )
     what = "a model folder named" if record["kind"] == "folder" else "a model in memory, a"
     return (
-        f"The picture was made with {what} {record['name']} ({record['revision']}); say where that model is with --model, "
-        "or model= in Python."
+        f"The picture was made with {what} {record['name']} ({record['revision']}); say where that model is with "
+        "--model, or model= in Python."
     )

@@ -1,15 +1,16 @@
 """Sample faces from a StyleGAN2 and give each semantic region its own source.
 
-Mixing is *Editing in Style* (Collins et al., CVPR 2020): a query q in [0, 1] per style channel, from the region catalog,
-says how far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs channel c
-for region r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are divided by
-their sum, so the result is a convex combination of base and sources and does not depend on the order of the regions.
+Mixing is *Editing in Style* (Collins et al., CVPR 2020): a query q in [0, 1] per style channel, from the region
+catalog, says how far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs
+channel c for region r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are
+divided by their sum, so the result is a convex combination of base and sources, whatever the order of the regions.
 
 On a CPU every picture is computed by itself: the rounding of a convolution depends on the batch it is in, and a seed
 has to give the same picture, bit for bit, whatever else was asked for at the same time.
 """
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -24,7 +25,7 @@ from sfhub.errors import InputError
 from sfhub.metrics.color import color_difference
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.base import SfhubPipeline
-from sfhub.pipelines.recipe import check_seed, extend, make_recipe
+from sfhub.pipelines.recipe import MAX_GRID, check_query, check_seed, extend, make_recipe
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
@@ -84,7 +85,7 @@ class StyleGANPipeline(SfhubPipeline):
         seeds = [check_seed(seed) for seed in (seeds if isinstance(seeds, Sequence) else [seeds])]
         labels = list(label) if isinstance(label, Sequence) else [label] * len(seeds)
         if len(labels) != len(seeds):
-            raise InputError(f"{len(labels)} labels were given for {len(seeds)} seeds; give one label, or one per seed.")
+            raise InputError(f"{len(labels)} labels do not go with {len(seeds)} seeds; give one, or one per seed.")
         psi = _number(truncation_psi, -2, 2, "Truncation psi")
         steps = [
             {"op": "sample", "inputs": [], "seed": seed, "truncation_psi": psi, "label": each}
@@ -164,6 +165,28 @@ class StyleGANPipeline(SfhubPipeline):
         step = {"op": "interpolate", "inputs": [], "regions": names, "query": _query_settings(method, query)}
         return self._derive([((a, b), {**step, "position": k / (steps - 1)}) for k in range(steps)])
 
+    def grid(self, samples: Sequence[Sample], columns: int | None = None) -> Sample:
+        """Pictures side by side, row by row, as one picture with a recipe of its own.
+
+        Args:
+            samples: up to 400 pictures of this model.
+            columns: pictures per row; about as many as rows if None.
+
+        Returns:
+            A sample whose `s` is `[N, S]`; it can be saved and made again but not mixed.
+
+        Raises:
+            InputError: if there are too many pictures, or none.
+        """
+        count = len(samples)
+        columns = math.ceil(count**0.5) if columns is None else columns
+        if not 1 <= count <= MAX_GRID or not 1 <= columns <= MAX_GRID:
+            raise InputError(f"A grid of {count} pictures in {columns} columns cannot be made; 1 to {MAX_GRID} can.")
+        self._same_model(samples)
+        recipe = extend([each.recipe for each in samples], {"op": "grid", "inputs": [], "columns": columns})
+        image = _paste([each.image for each in samples], columns)
+        return Sample(image, torch.cat([each.s for each in samples]), recipe)
+
     # Looking at pictures --------------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -214,7 +237,10 @@ class StyleGANPipeline(SfhubPipeline):
             for name in step.get("regions") or ():
                 self._known_region(name)
             codes.append(self._code(step, [codes[i] for i in step["inputs"]]))
-        return self._render(codes[-1:], [make_recipe(self.model_record, recipe["steps"])])[0]
+        remade, last = make_recipe(self.model_record, recipe["steps"]), recipe["steps"][-1]
+        images = self._images(list(codes[-1].split(1)))
+        image = _paste(images, last["columns"]) if last["op"] == "grid" else images[0]
+        return Sample(image, codes[-1], remade)
 
     def _derive(self, made: Sequence[tuple[Sequence[Sample], dict[str, Any]]]) -> list[Sample]:
         """Pictures made from other pictures, each by one step."""
@@ -233,6 +259,8 @@ class StyleGANPipeline(SfhubPipeline):
                 for name, strength in zip(step["regions"], step["strengths"], strict=True)
             ]
             return _weighted_mix(inputs[0], inputs[1:], weights)
+        if step["op"] == "grid":
+            return torch.cat(list(inputs))
         a, b = inputs
         if step["regions"] is None:
             return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
@@ -262,14 +290,16 @@ class StyleGANPipeline(SfhubPipeline):
         return query.to(self.device, self.dtype)
 
     def _render(self, codes: Sequence[Tensor], recipes: Sequence[dict[str, Any]]) -> list[Sample]:
-        images: list[Image.Image] = []
-        for chunk in self.progress_bar(self._chunks(codes)):
-            images += _to_pil(self.generator.synthesis(torch.cat(chunk), noise_mode="const"))
-        return [Sample(*each) for each in zip(images, codes, recipes, strict=True)]
+        return [Sample(*each) for each in zip(self._images(codes), codes, recipes, strict=True)]
 
-    def _chunks(self, codes: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    def _images(self, codes: Sequence[Tensor]) -> list[Image.Image]:
+        """The picture of each code `[1, S]`."""
         size = 1 if self.device.type == "cpu" else BATCH
-        return [codes[i : i + size] for i in range(0, len(codes), size)]
+        chunks = [codes[i : i + size] for i in range(0, len(codes), size)]
+        images: list[Image.Image] = []
+        for chunk in self.progress_bar(chunks):
+            images += _to_pil(self.generator.synthesis(torch.cat(list(chunk)), noise_mode="const"))
+        return images
 
     def _segment_one(self, sample: Sample) -> Segmentation:
         width, height = sample.image.size
@@ -310,18 +340,20 @@ class StyleGANPipeline(SfhubPipeline):
             return [_number(strength, 0, 1, "Strength")] * len(names)
         for name in strength:
             if self._known_region(name) not in names:
-                raise InputError(f"A strength was given for {name!r}, which has no source; give it one or leave it out.")
+                raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
         return [_number(strength.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
 
     def _same_model(self, samples: Sequence[Sample]) -> None:
         for each in samples:
             if not isinstance(each, Sample):
-                raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, for example by sample().")
+                raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, say by sample().")
+            if len(each.s) != 1:
+                raise InputError("A grid cannot be used as a picture; use one of the pictures it was made of.")
             theirs, ours = each.recipe["model"], self.model_record
             if theirs["revision"] != ours["revision"]:
                 raise InputError(
-                    f"A picture of model {theirs['name']} ({theirs['revision']}) cannot be used with model {ours['name']} "
-                    f"({ours['revision']}); make it again with this pipeline."
+                    f"A picture of model {theirs['name']} ({theirs['revision']}) cannot be used with model "
+                    f"{ours['name']} ({ours['revision']}); make it again with this pipeline."
                 )
 
 
@@ -341,13 +373,8 @@ def _weighted_mix(base: Tensor, sources: Sequence[Tensor], weights: Sequence[Ten
 
 def _query_settings(method: str | None, query: Mapping[str, str | float]) -> dict[str, str | float] | None:
     """The `query` entry of a recipe."""
-    if method is None and not query:
-        return None
-    settings = {"method": method, **query} if method is not None else dict(query)
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, (str, Real)):
-            raise InputError(f"The query setting {name}={value!r} is neither a number nor a word; see RegionCatalog.query.")
-    return settings
+    settings = {name: value if isinstance(value, str) else float(value) for name, value in query.items()}
+    return check_query(settings if method is None else {"method": method, **settings}) or None
 
 
 def _rows(columns: Sequence[Samples]) -> list[tuple[Sample, ...]]:
@@ -374,6 +401,16 @@ def _to_pil(images: Tensor) -> list[Image.Image]:
     """`[B, 3, H, W]` in [-1, 1] -> RGB pictures, rounded as NVIDIA's code does."""
     pixels = (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(each) for each in pixels]
+
+
+def _paste(images: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size side by side, `columns` per row, on white."""
+    width, height = images[0].size
+    columns = min(columns, len(images))
+    page = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)), "white")
+    for k, image in enumerate(images):
+        page.paste(image, (k % columns * width, k // columns * height))
+    return page
 
 
 def _to_tensor(image: Image.Image) -> Tensor:
