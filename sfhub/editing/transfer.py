@@ -75,8 +75,8 @@ def sequential_query(relevance: Tensor, epsilon: float, rho: float = 0.1) -> Ten
     """Equation 5, solved greedily: the most relevant channels as long as their effect elsewhere stays in the budget.
 
     Follows the published code (`style_interpolator.py`): channels in falling order of relevance get 1 while the sum of
-    `1 - relevance`, their own included, is below `epsilon`; no channel gets a fraction. There `rho` is compared with the
-    relevance itself, whereas the text compares `rho / (1 + rho)`.
+    `1 - relevance`, their own included, is below `epsilon`; no channel gets a fraction. The code compares `rho` with
+    the relevance itself, whereas the text compares `rho / (1 + rho)`.
 
     Args:
         relevance: `[..., C]` in [0, 1], all channels of one layer.

@@ -1,8 +1,8 @@
 """Colour differences in CIELAB, where equal distances look about equally large.
 
 `rgb_to_lab` and `color_difference` are the sound ones (sRGB, D65, 2 degree observer; equal to scikit-image, but on
-batches and on any device). `published_squared_error` repeats, bit for bit in intent, what the code of *Editing in Style*
-(Collins et al., CVPR 2020, `cielab.py`) computes, so that its published maps can be reproduced; nothing else uses it.
+batches and on any device). `published_squared_error` repeats what the code of *Editing in Style* (Collins et al., CVPR
+2020, `cielab.py`) computes, quirk included, so that its maps can be reproduced; nothing else uses it.
 """
 
 import torch

@@ -122,9 +122,7 @@ def style_moments(
     for entry in generator.style_layout:
         source = input_layer(entry.name)
         if source not in moments:
-            moments[source] = region_moments(
-                read_activation(generator, activations, entry.name), labels, num_regions
-            )
+            moments[source] = region_moments(read_activation(generator, activations, entry.name), labels, num_regions)
     return generator.style_layout.join(
         {entry.name: moments[input_layer(entry.name)] for entry in generator.style_layout}
     )

@@ -1,7 +1,7 @@
 """Names for clusters: which semantic region each cluster of activations belongs to.
 
-*Editing in Style* (appendix A) has a person look at the clusters, name them and merge those of one part. Here a parser's
-masks take that place: every cluster gets the region for which the merged clusters agree best with the masks.
+*Editing in Style* (appendix A) has a person look at the clusters, name them and merge those of one part. Here the masks
+of a parser take that place: every cluster gets the region for which the merged clusters agree best with the masks.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """Queries and interpolation of Editing in Style: algebra by property, numbers against the recorded outputs."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,17 @@ from hypothesis.extra.numpy import arrays
 from sfhub.editing.transfer import interpolate_styles, sequential_query, simultaneous_query, threshold_query
 from sfhub.errors import InputError
 
-FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "editing_in_style"
-
 codes = arrays(np.float32, (2, 7), elements=st.floats(-50, 50, width=32)).map(torch.from_numpy)
 relevances = arrays(np.float32, 9, elements=st.floats(0, 1, width=32)).map(torch.from_numpy)
 
 
 @pytest.fixture(scope="module")
-def recorded():
-    if not FIXTURE.exists():
-        pytest.skip("the recorded outputs of Editing in Style are not here (../shared/fixtures)")
-    manifest = json.loads((FIXTURE / "manifest.json").read_text())
-    return manifest, {key: torch.from_numpy(value) for key, value in np.load(FIXTURE / "expected.npz").items()}
+def recorded(fixtures_dir):
+    manifest = json.loads((fixtures_dir / "editing_in_style" / "manifest.json").read_text())
+    return manifest, {
+        key: torch.from_numpy(value)
+        for key, value in np.load(fixtures_dir / "editing_in_style" / "expected.npz").items()
+    }
 
 
 @given(codes, codes)

@@ -1,7 +1,6 @@
 """Colour differences: against scikit-image, and the published variant against its recorded outputs."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +11,13 @@ from skimage.color import rgb2lab
 
 from sfhub.metrics.color import color_difference, published_lab, published_squared_error, rgb_to_lab
 
-FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "editing_in_style"
-
 
 @pytest.fixture(scope="module")
-def expected():
-    if not FIXTURE.exists():
-        pytest.skip("the recorded outputs of Editing in Style are not here (../shared/fixtures)")
-    return {key: torch.from_numpy(value) for key, value in np.load(FIXTURE / "expected.npz").items()}
+def expected(fixtures_dir):
+    return {
+        key: torch.from_numpy(value)
+        for key, value in np.load(fixtures_dir / "editing_in_style" / "expected.npz").items()
+    }
 
 
 def relative_error(got, wanted):
@@ -66,6 +64,6 @@ def test_published_squared_error_is_reproduced(expected):
     assert relative_error(got * 255**2, expected["lab_error_raw"]) < 1e-5
 
 
-def test_the_fixture_was_read_whole(expected):
-    manifest = json.loads((FIXTURE / "manifest.json").read_text())
+def test_the_fixture_was_read_whole(expected, fixtures_dir):
+    manifest = json.loads((fixtures_dir / "editing_in_style" / "manifest.json").read_text())
     assert set(expected) == set(manifest["arrays"])

@@ -15,9 +15,7 @@ WIDTHS = (("conv1", 4), ("convs.0", 4), ("convs.1", 3), ("to_rgb1", 4), ("to_rgb
 
 
 def small_generator(channels=3):
-    return StyleGAN2Generator(
-        resolution=8, z_dim=8, w_dim=8, num_mapping_layers=1, channels={"4": 4, "8": channels}
-    )
+    return StyleGAN2Generator(resolution=8, z_dim=8, w_dim=8, num_mapping_layers=1, channels={"4": 4, "8": channels})
 
 
 def filled_catalog():
@@ -33,7 +31,7 @@ def filled_catalog():
         defaults={"sky": {"mode": "threshold", "threshold": 0.5}},
     )
     source = torch.Generator().manual_seed(0)
-    for name, buffer in catalog.named_buffers():
+    for buffer in catalog.buffers():
         if buffer.is_floating_point():
             buffer.copy_(torch.rand(buffer.shape, generator=source))
     catalog.centers.copy_(torch.eye(3))
@@ -69,7 +67,7 @@ def test_the_catalog_of_another_generator_is_refused_in_one_sentence():
 
 @pytest.mark.parametrize("ask", [CATALOG.query, CATALOG.default_query])
 def test_an_unknown_region_is_refused_with_the_known_ones(ask):
-    with pytest.raises(InputError, match="'moon'.*sky, sea, sand"):
+    with pytest.raises(InputError, match=r"'moon'.*sky, sea, sand"):
         ask("moon")
 
 

@@ -1,7 +1,6 @@
 """The contribution catalog M: equation 1 against recorded numbers, and which style reads which activation."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,15 +17,14 @@ from sfhub.regions.contribution import (
     style_moments,
 )
 
-FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "editing_in_style"
-
 
 @pytest.fixture(scope="module")
-def recorded():
-    if not FIXTURE.exists():
-        pytest.skip("the recorded outputs of Editing in Style are not here (../shared/fixtures)")
-    manifest = json.loads((FIXTURE / "manifest.json").read_text())
-    return manifest, {key: torch.from_numpy(value) for key, value in np.load(FIXTURE / "expected.npz").items()}
+def recorded(fixtures_dir):
+    manifest = json.loads((fixtures_dir / "editing_in_style" / "manifest.json").read_text())
+    return manifest, {
+        key: torch.from_numpy(value)
+        for key, value in np.load(fixtures_dir / "editing_in_style" / "expected.npz").items()
+    }
 
 
 @pytest.fixture(scope="module")

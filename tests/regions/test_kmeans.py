@@ -1,7 +1,6 @@
 """Spherical k-means: reaches the published objective, is seeded, and finds what is plainly there."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from torch.nn.functional import normalize
 from sfhub.errors import InputError
 from sfhub.regions.kmeans import spherical_kmeans
 
-FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "editing_in_style"
-
 
 def blobs(count=60, seed=0):
     """Three tight bundles of directions whose lengths vary by a factor of a hundred."""
@@ -23,11 +20,9 @@ def blobs(count=60, seed=0):
     return points * (10 ** (2 * torch.rand(3 * count, 1, generator=generator))), labels
 
 
-def test_reaches_the_objective_of_the_best_published_run():
-    if not FIXTURE.exists():
-        pytest.skip("the recorded outputs of Editing in Style are not here (../shared/fixtures)")
-    recorded = json.loads((FIXTURE / "manifest.json").read_text())["kmeans"]
-    expected = np.load(FIXTURE / "expected.npz")
+def test_reaches_the_objective_of_the_best_published_run(fixtures_dir):
+    recorded = json.loads((fixtures_dir / "editing_in_style" / "manifest.json").read_text())["kmeans"]
+    expected = np.load(fixtures_dir / "editing_in_style" / "expected.npz")
     points = torch.from_numpy(expected["kmeans_data"])
     found = spherical_kmeans(points, recorded["K"], generator=torch.Generator().manual_seed(0))
     assert found.objective >= recorded["best_sum_of_cosines"] * (1 - 1e-6)
