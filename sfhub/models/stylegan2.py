@@ -207,6 +207,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
+        *,
         resolution: int = 1024,
         z_dim: int = 512,
         w_dim: int = 512,

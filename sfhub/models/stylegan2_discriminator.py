@@ -92,6 +92,7 @@ class StyleGAN2Discriminator(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
+        *,
         resolution: int = 1024,
         channels: dict[str, int] | None = None,
         num_classes: int = 0,

@@ -49,6 +49,7 @@ class PortraitParser(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
+        *,
         resolution: int = 128,
         widths: tuple[int, ...] = (16, 32, 48, 64, 96),
         feature_dim: int = 128,

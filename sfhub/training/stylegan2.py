@@ -50,8 +50,8 @@ class StyleGAN2Training:
         batch_size: images per step and process.
         learning_rate: of Adam with betas (0, 0.99), both networks.
         r1_gamma, r1_interval: weight of R1 and steps between its evaluations.
-        path_weight, path_interval, path_batch: the same for path length; evaluated on so many images.
-        locality_weight, locality_interval, locality_batch: the same for `effective_area`.
+        path_weight, path_interval: the same for path length, evaluated on half a batch.
+        locality_weight, locality_interval: the same for `effective_area`, likewise.
         mixing_probability: how often two latents make one image (style mixing).
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
         ada_target: sign statistic that ADA holds, None for no augmentation.
@@ -72,10 +72,8 @@ class StyleGAN2Training:
     r1_interval: int = 16
     path_weight: float = 2.0
     path_interval: int = 8
-    path_batch: int = 8
     locality_weight: float = 0.0
     locality_interval: int = 4
-    locality_batch: int = 8
     mixing_probability: float = 0.9
     ema_images: int = 10_000
     ada_target: float | None = None
@@ -129,16 +127,21 @@ def train_stylegan2(
         InputError: for fewer images than one batch, or a checkpoint of other sizes.
     """
     accelerator = accelerator or Accelerator()
-    device, out_dir = accelerator.device, Path(out_dir)
+    device, world, out_dir = accelerator.device, accelerator.num_processes, Path(out_dir)
+    per_step = config.batch_size * world
     out_dir.mkdir(parents=True, exist_ok=True)
 
     # Build.
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)  # the moving average of tiny numbers would slow a CPU down many times
     G = StyleGAN2Generator(
-        config.resolution, config.latent_dim, config.latent_dim, config.num_mapping_layers, channels=config.channels or None
+        resolution=config.resolution,
+        z_dim=config.latent_dim,
+        w_dim=config.latent_dim,
+        num_mapping_layers=config.num_mapping_layers,
+        channels=config.channels or None,
     )
-    D = StyleGAN2Discriminator(config.resolution, channels=config.discriminator_channels or None)
+    D = StyleGAN2Discriminator(resolution=config.resolution, channels=config.discriminator_channels or None)
     if init_from is not None:
         _start_from(G, D, init_from)
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
@@ -156,11 +159,10 @@ def train_stylegan2(
     modules = {"generator": G, "discriminator": D, "ema": ema}
     if checkpoint.is_file():
         progress = load_checkpoint(checkpoint, modules, optimizers, device)
-        step, ada.p, path_mean = progress["step"], progress["ada_p"], torch.tensor(progress["path_mean"], device=device)
+        step, ada.p = progress["images"] // per_step, progress["ada_p"]
+        path_mean = torch.tensor(progress["path_mean"], device=device)
         logger.info("Going on from %s at %d images.", checkpoint, progress["images"])
 
-    world = accelerator.num_processes
-    per_step = config.batch_size * world
     order = BatchOrder(
         len(dataset), config.batch_size, seed=config.seed, first_step=step, rank=accelerator.process_index, world=world
     )
@@ -236,7 +238,7 @@ def train_stylegan2(
         if accelerator.is_main_process and (_passes(step, per_step, config.sample_images) or done):
             save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
         if accelerator.is_main_process and (_passes(step, per_step, config.save_images) or done):
-            state = {"step": step, "images": step * per_step, "ada_p": ada.p, "path_mean": path_mean.item()}
+            state = {"images": step * per_step, "ada_p": ada.p, "path_mean": path_mean.item()}
             save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
             set_mean_w(ema)
             ema.save_pretrained(out_dir / "ema")
@@ -291,7 +293,7 @@ def _path_regulariser(
     accelerator: Accelerator,
 ) -> tuple[Tensor, Tensor]:
     """Back-propagate (||J_w^T y|| - a)^2, a being the running mean length; return mean length and the new a."""
-    w_plus = _mixed_w(G, config, config.path_batch, random)
+    w_plus = _mixed_w(G, config, config.batch_size // 2, random)
     lengths = path_lengths(G.synthesis(G.styles(w_plus), "random", generator=random), w_plus, random)
     path_mean = path_mean.lerp(accelerator.reduce(lengths.detach().mean(), "mean"), 0.02)
     penalty = (lengths - path_mean).square().mean()
@@ -303,7 +305,7 @@ def _locality_regulariser(
     G: StyleGAN2Generator, config: StyleGAN2Training, random: torch.Generator, accelerator: Accelerator
 ) -> Tensor:
     """Back-propagate the effective area of moving one random style channel by two standard deviations."""
-    batch = config.locality_batch
+    batch = config.batch_size // 2
     with accelerator.autocast():
         s = G.styles(_mixed_w(G, config, batch, random)).float()
         channel = torch.randint(s.shape[1], (batch, 1), generator=random, device=s.device)

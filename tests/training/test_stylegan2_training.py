@@ -25,9 +25,7 @@ TINY = {
     "batch_size": 4,
     "r1_interval": 2,
     "path_interval": 3,
-    "path_batch": 4,
     "locality_weight": 1.0,
-    "locality_batch": 4,
     "save_images": 16,
     "sample_images": 1000,
 }

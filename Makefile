@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both create the virtual environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-all lint browser clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/sfhub demo
+
+test: $(VENV)/dev.stamp browser
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev.stamp browser
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml requirements.txt
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet -r requirements.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	$(PIP) install --quiet -r requirements.txt -e ".[dev]"
+	touch $@
+
+# The browser tests drive a system Chromium; where Debian's packages are not at hand, Playwright brings its own.
+browser: $(VENV)/dev.stamp
+	@command -v chromium >/dev/null || \
+	if command -v apt-get >/dev/null; then \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium >/dev/null; \
+	else \
+		$(BIN)/python -m playwright install chromium; \
+	fi
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

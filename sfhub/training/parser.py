@@ -1,0 +1,156 @@
+"""Training the portrait parser on renders: cross-entropy for the mask, regression and cross-entropy for attributes.
+
+The parser later looks at *generated* portraits, which are a little blurred and noisy, so training images are degraded at
+random. Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
+"""
+
+import json
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector
+from sfhub.portraits.parser import ParserOutput, PortraitParser
+from sfhub.training.data import RenderedPortraits
+
+__all__ = ["ParserTraining", "evaluate_parser", "train_parser"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ParserTraining:
+    """Settings of one training.
+
+    Attributes:
+        resolution: side of the images in pixels.
+        steps, batch_size, learning_rate: of Adam with a cosine schedule.
+        attribute_weight: weight of the attribute losses beside the mask's cross-entropy.
+        held_out: portraits at the end of the data set kept for `evaluate_parser`.
+        seed: of the order and the degradations.
+    """
+
+    resolution: int = 128
+    steps: int = 4_000
+    batch_size: int = 24
+    learning_rate: float = 2e-3
+    attribute_weight: float = 1.0
+    held_out: int = 1_000
+    seed: int = 0
+
+
+def train_parser(
+    config: ParserTraining, dataset: RenderedPortraits, out_dir: str | Path, *, accelerator: Accelerator | None = None
+) -> PortraitParser:
+    """Train a parser on renders, write it to `out_dir` with `metrics.json`, and return it.
+
+    Args:
+        config: settings.
+        dataset: rendered portraits at `config.resolution`.
+        out_dir: receives the network (`PortraitParser.from_pretrained`) and its figures on held-out renders.
+        accelerator: device and mixed precision.
+    """
+    accelerator = accelerator or Accelerator()
+    device = accelerator.device
+    torch.manual_seed(config.seed)
+    torch.set_flush_denormal(True)
+    parser = PortraitParser(resolution=config.resolution).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(parser.parameters(), lr=config.learning_rate, weight_decay=1e-3, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
+    targets = attribute_vector(dataset.attributes)
+    random = torch.Generator().manual_seed(config.seed)
+    bar = tqdm(range(config.steps), unit="step", disable=not accelerator.is_main_process)
+    for _ in bar:
+        index = torch.randint(len(dataset) - config.held_out, (config.batch_size,), generator=random)
+        image, mask, target = _batch(dataset, targets, index, device)
+        with accelerator.autocast():
+            output = parser(degrade(image, random))
+        mask_loss = F.cross_entropy(output.logits.float(), mask)
+        value_loss = attribute_loss(output.attributes.float(), target)
+        accelerator.backward(mask_loss + config.attribute_weight * value_loss)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        bar.set_postfix(mask=f"{mask_loss.item():.3f}", attributes=f"{value_loss.item():.3f}", refresh=False)
+    parser.eval()
+    metrics = evaluate_parser(parser, dataset, config.held_out)
+    if accelerator.is_main_process:
+        parser.save_pretrained(out_dir)
+        (Path(out_dir) / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    return parser
+
+
+def degrade(images: Tensor, random: torch.Generator) -> Tensor:
+    """Half of the images `[B, 3, H, W]` blurred by down- and up-scaling, all with a little noise and gain."""
+    batch, _, height, width = images.shape
+    scale = 0.4 + 0.6 * torch.rand(1, generator=random).item()
+    small = F.interpolate(images, (math.ceil(height * scale), math.ceil(width * scale)), mode="bilinear", antialias=True)
+    blurred = F.interpolate(small, (height, width), mode="bilinear")
+    choose = (torch.rand(batch, 1, 1, 1, generator=random) < 0.5).to(images.device)
+    gain = 1 + 0.05 * torch.randn(batch, 3, 1, 1, generator=random)
+    noise = 0.03 * torch.rand(batch, 1, 1, 1, generator=random) * torch.randn(images.shape, generator=random)
+    return torch.where(choose, blurred, images) * gain.to(images.device) + noise.to(images.device)
+
+
+def attribute_loss(values: Tensor, target: Tensor) -> Tensor:
+    """Mean over attributes of squared error (continuous) or cross-entropy (categorical), `[B, A]` each."""
+    losses = []
+    for name, columns in attribute_columns().items():
+        if ATTRIBUTES[name].choices:
+            losses.append(F.cross_entropy(values[:, columns], target[:, columns].argmax(dim=1)))
+        else:
+            losses.append(4 * F.mse_loss(values[:, columns], target[:, columns]))
+    return torch.stack(losses).mean()
+
+
+def attribute_columns() -> dict[str, slice]:
+    """Where each attribute lies in the attribute vector."""
+    columns, start = {}, 0
+    for name, item in ATTRIBUTES.items():
+        width = max(1, len(item.choices))
+        columns[name] = slice(start, start + width)
+        start += width
+    return columns
+
+
+@torch.no_grad()
+def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out: int) -> dict[str, dict[str, float]]:
+    """Intersection over union per class; R^2 or accuracy per attribute, on the last `held_out` renders."""
+    targets = attribute_vector(dataset.attributes)[-held_out:]
+    device = next(parser.parameters()).device
+    confusion = torch.zeros(len(CLASSES), len(CLASSES))
+    values = []
+    for index in torch.arange(len(dataset) - held_out, len(dataset)).split(50):
+        image, mask, _ = _batch(dataset, None, index, device)
+        output: ParserOutput = parser(image)
+        pairs = mask.flatten() * len(CLASSES) + output.logits.argmax(dim=1).flatten()
+        confusion += torch.bincount(pairs.cpu(), minlength=confusion.numel()).view_as(confusion)
+        values.append(output.attributes.cpu())
+    found = torch.cat(values)
+    overlap = confusion.diag() / (confusion.sum(0) + confusion.sum(1) - confusion.diag()).clamp(min=1)
+    scores = {}
+    for name, columns in attribute_columns().items():
+        a, b = found[:, columns], targets[:, columns]
+        if ATTRIBUTES[name].choices:
+            scores[name] = (a.argmax(dim=1) == b.argmax(dim=1)).float().mean().item()
+        else:
+            scores[name] = (1 - (a - b).square().mean() / b.var(correction=0).clamp(min=1e-8)).item()
+    return {"iou": dict(zip(CLASSES, overlap.tolist(), strict=True)), "attributes": scores}
+
+
+def _batch(
+    dataset: RenderedPortraits, targets: Tensor | None, index: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Images `[B, 3, H, W]` in [-1, 1], masks `[B, H, W]` int64 and attribute targets of the given portraits."""
+    rows = index.sort().values
+    image = torch.from_numpy(dataset.images[rows.numpy()]).to(device).float() / 127.5 - 1
+    mask = torch.from_numpy(dataset.masks[rows.numpy()]).to(device).long()
+    image = image.contiguous(memory_format=torch.channels_last)
+    return image, mask, None if targets is None else targets[rows].to(device)
