@@ -1,0 +1,154 @@
+"""Transfer against leak for every region of a model: curves over both relevances, a table, a plot and JSON."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sfhub.metrics.separability import measure_queries
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.regions.build import candidate_queries
+from sfhub.regions.catalog import METHODS, RegionCatalog
+from sfhub.regions.masks import Parser
+
+__all__ = ["markdown_table", "measure_curves", "plot_curves", "save_report"]
+
+DEFAULT = "default"
+# The line drawn into the plot and asked for in the table.
+WANTED_LEAK = 4.0
+
+
+def measure_curves(
+    generator: StyleGAN2Generator,
+    catalog: RegionCatalog,
+    parser: Parser | None = None,
+    *,
+    modes: Sequence[str] = ("threshold", "sequential"),
+    pairs: int = 500,
+    seed: int = 1000,
+    truncation_psi: float = 0.7,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> list[dict]:
+    """Transfer and leak of the default query and of a range of queries, for every region.
+
+    Args:
+        generator, catalog, parser, pairs, seed, truncation_psi, batch_size, progress: see
+            `sfhub.metrics.separability.measure_queries`; take another seed than those the catalog was built on.
+        modes: kinds of query whose range is measured, see `RegionCatalog.query`.
+
+    Returns:
+        One row per region and query: `region`, `method` (`default` for the default query), `mode`, `params`, `channels`
+        (number of styles that move), `transfer`, `leak`, `spill` and `pairs`.
+    """
+    plan: dict[str, list[tuple[dict, Tensor]]] = {}
+    for region in catalog.regions:
+        default = catalog.default_query(region)
+        plan[region] = [({"method": DEFAULT, "mode": DEFAULT, "params": {}}, default)]
+        for entry in candidate_queries(catalog, region, modes=modes):
+            plan[region].append(({"method": entry.method, "mode": entry.mode, "params": entry.params}, entry.query))
+    results = measure_queries(
+        generator,
+        catalog,
+        {region: torch.stack([query for _, query in rows]) for region, rows in plan.items()},
+        parser=parser,
+        pairs=pairs,
+        seed=seed,
+        truncation_psi=truncation_psi,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return [
+        {"region": region, **how, "channels": int((query > 0).sum()), **asdict(result)}
+        for region, rows in plan.items()
+        for (how, query), result in zip(rows, results[region], strict=True)
+    ]
+
+
+def markdown_table(rows: Iterable[dict]) -> str:
+    """Per region the default query, and for each relevance the largest transfer at a leak of 4 : 1 or better.
+
+    Args:
+        rows: as `measure_curves` gives them.
+    """
+    rows = list(rows)
+    header = [
+        "region",
+        "pairs",
+        "default: transfer at leak",
+        *(f"{method}: most at 4 : 1 or better" for method in METHODS),
+    ]
+    lines = [header, ["---"] * len(header)]
+    for region in dict.fromkeys(row["region"] for row in rows):
+        own = [row for row in rows if row["region"] == region]
+        cells = [region, str(own[0]["pairs"]), _cell(next(row for row in own if row["method"] == DEFAULT))]
+        for method in METHODS:
+            enough = [row for row in own if row["method"] == method and row["leak"] >= WANTED_LEAK]
+            cells.append(_cell(max(enough, key=lambda row: row["transfer"])) if enough else "-")
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def plot_curves(rows: Iterable[dict], path: str | Path) -> None:
+    """Draw transfer against leak, one panel per region, as a PNG.
+
+    Args:
+        rows: as `measure_curves` gives them.
+        path: of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in rows if row["pairs"] and row["channels"]]
+    regions = list(dict.fromkeys(row["region"] for row in rows))
+    figure = Figure(figsize=(3.4 * min(4, len(regions)), 3.2 * -(-len(regions) // 4)), layout="constrained")
+    panels = figure.subplots(-(-len(regions) // 4), min(4, len(regions)), squeeze=False).flatten()
+    for panel, region in zip(panels, regions, strict=False):
+        for (method, mode), points in _curves(row for row in rows if row["region"] == region):
+            leak, transfer = zip(*sorted((row["leak"], 100 * row["transfer"]) for row in points), strict=True)
+            style = (
+                {"marker": "*", "markersize": 14, "linestyle": "", "color": "black"}
+                if method == DEFAULT
+                else {"marker": ".", "linestyle": "--" if method == "activation" else "-"}
+            )
+            panel.plot(leak, transfer, label=method if method == DEFAULT else f"{method}, {mode}", **style)
+        panel.axvline(WANTED_LEAK, color="grey", linewidth=0.8)
+        panel.set(title=region, xscale="log", xlabel="leak (inside : outside)", ylabel="transfer (%)", ylim=(0, 105))
+    for panel in panels[len(regions) :]:
+        panel.set_axis_off()
+    handles = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=110)
+
+
+def save_report(rows: Sequence[dict], out_dir: str | Path, **settings: object) -> str:
+    """Write `separability.json`, `separability.md` and `separability.png`; returns the table.
+
+    Args:
+        rows: as `measure_curves` gives them.
+        out_dir: made if it is not there.
+        settings: kept in the JSON beside the rows (pairs, seed, ...).
+    """
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    table = markdown_table(rows)
+    (out_dir / "separability.json").write_text(json.dumps({**settings, "rows": list(rows)}, indent=1))
+    (out_dir / "separability.md").write_text(table)
+    plot_curves(rows, out_dir / "separability.png")
+    return table
+
+
+def _cell(row: dict) -> str:
+    return f"{100 * row['transfer']:.0f}% at {row['leak']:.1f} : 1" if row["pairs"] else "-"
+
+
+def _curves(rows: Iterable[dict]) -> Iterable[tuple[tuple[str, str], list[dict]]]:
+    """Rows grouped by method and mode."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["mode"]), []).append(row)
+    return groups.items()
