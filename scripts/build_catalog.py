@@ -3,48 +3,45 @@
 python scripts/build_catalog.py --generator runs/portraits128/ema --parser runs/parser --out runs/catalog
 """
 
-import argparse
 import logging
+from pathlib import Path
+from typing import Annotated
 
-from diffusers import ModelMixin
+import typer
 
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.build import build_catalog
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--generator", required=True, help="folder of the generator")
-    parser.add_argument("--parser", help="folder of the portrait parser; without one every cluster is a region")
-    parser.add_argument("--out", required=True, help="folder for the catalog")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", type=int, default=200, help="random images for clusters and contribution")
-    parser.add_argument("--clusters", type=int, default=24)
-    parser.add_argument("--influence-images", type=int, default=12, help="images on which each style is moved")
-    parser.add_argument("--pairs", type=int, default=50, help="pairs on which the default queries are chosen")
-    parser.add_argument("--psi", type=float, default=0.7, help="truncation of all images")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-
-    def load(kind: type[ModelMixin], folder: str) -> ModelMixin:
-        return kind.from_pretrained(folder).to(options.device).eval()
-
+def main(
+    generator: Annotated[Path, typer.Option(help="Folder of the generator.")],
+    out: Annotated[Path, typer.Option(help="Folder for the catalog.")],
+    parser: Annotated[Path | None, typer.Option(help="Folder of the parser; without it clusters are regions.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random images.")] = 0,
+    images: Annotated[int, typer.Option(help="Random images for clusters and contribution.")] = 200,
+    clusters: Annotated[int, typer.Option(help="Clusters of activations.")] = 24,
+    influence_images: Annotated[int, typer.Option(help="Images on which each style is moved.")] = 12,
+    pairs: Annotated[int, typer.Option(help="Pairs on which the default queries are chosen.")] = 50,
+    psi: Annotated[float, typer.Option(help="Truncation of all images.")] = 0.7,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
+) -> None:
+    """Build the region catalog of a generator."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     catalog = build_catalog(
-        load(StyleGAN2Generator, options.generator),
-        load(PortraitParser, options.parser) if options.parser else None,
-        options.seed,
-        num_clusters=options.clusters,
-        num_images=options.images,
-        influence_images=options.influence_images,
-        pairs=options.pairs,
-        truncation_psi=options.psi,
+        StyleGAN2Generator.from_pretrained(generator).to(device).eval(),
+        PortraitParser.from_pretrained(parser).to(device).eval() if parser else None,
+        seed,
+        num_clusters=clusters,
+        num_images=images,
+        influence_images=influence_images,
+        pairs=pairs,
+        truncation_psi=psi,
     )
-    catalog.save_pretrained(options.out)
+    catalog.save_pretrained(out)
     for region, how in (catalog.config.defaults or {}).items():
-        logging.info("%s: %.0f%% at %.1f : 1 (%s)", region, 100 * how["transfer"], how["leak"], how)
+        logging.info("%s: %.0f%% at %.1f : 1, by %s", region, 100 * how["transfer"], how["leak"], how)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -6,52 +6,45 @@
 Writes separability.json, separability.md and separability.png.
 """
 
-import argparse
 import logging
+from pathlib import Path
+from typing import Annotated
 
-from diffusers import ModelMixin
+import typer
 
 from sfhub.metrics.separability_report import measure_curves, save_report
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.build import build_catalog
-from sfhub.regions.catalog import MODES, RegionCatalog
+from sfhub.regions.catalog import RegionCatalog
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--generator", required=True, help="folder of the generator")
-    parser.add_argument("--parser", help="folder of the portrait parser; without one clusters say where regions are")
-    parser.add_argument("--catalog", help="folder of the region catalog; built on the spot if not given")
-    parser.add_argument("--out", required=True, help="folder for the results")
-    parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["threshold", "sequential"])
-    parser.add_argument("--seed", type=int, default=1000, help="of the pairs; not one the catalog was built on")
-    parser.add_argument("--psi", type=float, default=0.7, help="truncation of all images")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-
-    def load(kind: type[ModelMixin], folder: str) -> ModelMixin:
-        return kind.from_pretrained(folder).to(options.device).eval()
-
-    generator = load(StyleGAN2Generator, options.generator)
-    masks = load(PortraitParser, options.parser) if options.parser else None
-    if options.catalog:
-        catalog = load(RegionCatalog, options.catalog)
+def main(
+    generator: Annotated[Path, typer.Option(help="Folder of the generator.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    catalog: Annotated[Path | None, typer.Option(help="Folder of the region catalog; built here if not given.")] = None,
+    parser: Annotated[Path | None, typer.Option(help="Folder of the parser; without it clusters are masks.")] = None,
+    pairs: Annotated[int, typer.Option(help="Random pairs of images.")] = 500,
+    mode: Annotated[list[str], typer.Option(help="Kind of query to range over; may be repeated.")] = (
+        "threshold",
+        "sequential",
+    ),
+    seed: Annotated[int, typer.Option(help="Of the pairs; not one the catalog was built on.")] = 1000,
+    psi: Annotated[float, typer.Option(help="Truncation of all images.")] = 0.7,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure transfer against leak for every region."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    network = StyleGAN2Generator.from_pretrained(generator).to(device).eval()
+    masks = PortraitParser.from_pretrained(parser).to(device).eval() if parser else None
+    if catalog:
+        regions = RegionCatalog.from_pretrained(catalog).to(device)
     else:
-        catalog = build_catalog(generator, masks, truncation_psi=options.psi)
-    rows = measure_curves(
-        generator,
-        catalog,
-        masks,
-        modes=options.modes,
-        pairs=options.pairs,
-        seed=options.seed,
-        truncation_psi=options.psi,
-    )
-    logging.info("%s", save_report(rows, options.out, **vars(options)))
+        regions = build_catalog(network, masks, truncation_psi=psi)
+    rows = measure_curves(network, regions, masks, modes=mode, pairs=pairs, seed=seed, truncation_psi=psi)
+    table = save_report(rows, out, generator=str(generator), parser=str(parser), pairs=pairs, seed=seed, psi=psi)
+    logging.info("Saved to %s:\n%s", out, table)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
