@@ -7,6 +7,7 @@ from sfhub.portraits.attributes import (
     flip_attributes,
     sample_attributes,
 )
+from sfhub.portraits.captions import captions
 from sfhub.portraits.classes import CLASSES, PALETTE
 from sfhub.portraits.renderer import PortraitBatch, render
 
@@ -17,6 +18,7 @@ __all__ = [
     "PALETTE",
     "PortraitBatch",
     "attribute_vector",
+    "captions",
     "flip_attributes",
     "render",
     "sample_attributes",
