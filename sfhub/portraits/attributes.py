@@ -1,14 +1,16 @@
 """The named attributes of a portrait, their documented distribution, and their form as a regression target.
 
-Every portrait is a function of the attributes below and of nothing else. Continuous attributes hold real numbers in a closed
-range, categorical ones integer codes into `choices`. Colours are stored as red, green, blue components, never as a hue angle,
-so that they can be regressed. `flip` says how an attribute changes under a horizontal mirror: the ones marked `odd` change
-sign, all others stay, and the distribution is symmetric under that map.
+Every portrait is a function of the attributes below and of nothing else. Continuous attributes hold real numbers in a
+closed range, categorical ones integer codes into `choices`. Colours are stored as red, green, blue components, never
+as a hue angle, so that they can be regressed. Under a horizontal mirror the attributes marked `odd` change sign and
+all others stay; the distribution is symmetric under that map.
 
-The distribution (`sample_attributes`): most shape attributes are normal, clipped to their range; skin tone is uniform over the
-whole human range and age uniform over adulthood; hair colour follows skin tone loosely, greys with age and is dyed in one
-portrait of fourteen; an unseen coin per portrait ("styling") shifts beard, brows, lashes, lips, hair style and earrings
-together, with wide overlap; a hat excludes buns and big volumes; clothes, hats and backgrounds take colours of one muted palette.
+The distribution (`sample_attributes`): most shape attributes are normal, clipped to their range. Skin tone covers the
+whole human range almost evenly (a uniform number to the power 1.15), age is uniform over adulthood. Hair colour
+follows skin tone loosely, greys with age and is dyed in one portrait of fourteen. An unseen number per portrait
+("styling") shifts jaw, beard, brows, lashes, lips, neck, hair style and earrings together, with wide overlap. Half a
+smile or more is common; open mouths mostly smile. A hat (one in four) excludes buns and afros. Clothes, hats and
+backgrounds take shades of muted palettes. The weights of every choice stand in the `_draw_*` functions.
 """
 
 from collections import OrderedDict
@@ -146,14 +148,15 @@ ATTRIBUTE_VECTOR_NAMES: tuple[str, ...] = tuple(
     for item in ATTRIBUTES.values()
     for column in ([item.name] if item.kind == "continuous" else [f"{item.name}={choice}" for choice in item.choices])
 )
-"""Column names of `attribute_vector`: `name` for a continuous attribute, `name=choice` for each choice of a categorical one."""
+"""Columns of `attribute_vector`: `name` of a continuous attribute, `name=choice` per choice of a categorical one."""
 
 
 def check_attributes(attributes: Mapping[str, torch.Tensor | float | str]) -> dict[str, torch.Tensor]:
     """Complete and check attributes.
 
     Args:
-        attributes: values by name: a number, the name of a choice, or a tensor `[B]` or `[1]`; what is missing takes its default.
+        attributes: values by name: a number, the name of a choice, or a tensor `[B]` or `[1]`; what is missing takes
+            its default.
 
     Returns:
         All attributes as float32 tensors `[B]` on one device.
@@ -166,12 +169,14 @@ def check_attributes(attributes: Mapping[str, torch.Tensor | float | str]) -> di
             raise InputError(f"'{name}' is no portrait attribute; choose one of {', '.join(ATTRIBUTES)}.")
     tensors = [value for value in attributes.values() if torch.is_tensor(value)]
     device = tensors[0].device if tensors else torch.device("cpu")
-    values = {item.name: _as_tensor(item, attributes.get(item.name, item.default), device) for item in ATTRIBUTES.values()}
+    values = {
+        item.name: _as_tensor(item, attributes.get(item.name, item.default), device) for item in ATTRIBUTES.values()
+    }
     count = max(value.numel() for value in values.values())
     for name, value in values.items():
         if value.numel() not in (1, count):
             raise InputError(
-                f"Attribute '{name}' has {value.numel()} values where others have {count}; give one value or {count} of them."
+                f"Attribute '{name}' has {value.numel()} values where others have {count}; give one or {count} of them."
             )
     _check_ranges(values)
     return {name: value.expand(count) for name, value in values.items()}
@@ -180,17 +185,19 @@ def check_attributes(attributes: Mapping[str, torch.Tensor | float | str]) -> di
 def _as_tensor(item: Attribute, value: torch.Tensor | float | str, device: torch.device) -> torch.Tensor:
     if isinstance(value, str):
         if value not in item.choices:
-            raise InputError(
-                f"'{value}' is no value of attribute '{item.name}'; give "
-                + (f"one of {', '.join(item.choices)}." if item.choices else f"a number from {item.low:g} to {item.high:g}.")
+            remedy = (
+                f"one of {', '.join(item.choices)}" if item.choices else f"a number from {item.low:g} to {item.high:g}"
             )
+            raise InputError(f"'{value}' is no value of attribute '{item.name}'; give {remedy}.")
         value = item.choices.index(value)
     try:
         tensor = torch.as_tensor(value, dtype=torch.float32, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"Attribute '{item.name}' got {value!r}; give a number or a tensor [B] of numbers.") from error
     if tensor.ndim > 1 or tensor.numel() == 0:
-        raise InputError(f"Attribute '{item.name}' has shape {list(tensor.shape)}; give a number or a tensor of shape [B].")
+        raise InputError(
+            f"Attribute '{item.name}' has shape {list(tensor.shape)}; give a number or a tensor of shape [B]."
+        )
     return tensor.reshape(-1)
 
 
@@ -219,7 +226,11 @@ def attribute_vector(attributes: Mapping[str, torch.Tensor]) -> torch.Tensor:
         attributes: as `check_attributes` takes them.
 
     Returns:
-        `[B, len(ATTRIBUTE_VECTOR_NAMES)]` float32: continuous attributes scaled linearly to [-1, 1], categorical ones one-hot.
+        `[B, len(ATTRIBUTE_VECTOR_NAMES)]` float32: continuous attributes scaled linearly from their range to [-1, 1],
+        categorical ones one-hot.
+
+    Raises:
+        InputError: as `check_attributes` says.
     """
     columns = []
     for name, value in check_attributes(attributes).items():
@@ -277,7 +288,14 @@ _BACKDROP_SHADES = [
     (0.40, 0.42, 0.52),
     (0.78, 0.80, 0.82),
 ]
-_FRAME_SHADES = [(0.10, 0.10, 0.12), (0.36, 0.20, 0.12), (0.72, 0.56, 0.30), (0.62, 0.14, 0.18), (0.16, 0.28, 0.46), (0.85, 0.84, 0.82)]
+_FRAME_SHADES = [
+    (0.10, 0.10, 0.12),
+    (0.36, 0.20, 0.12),
+    (0.72, 0.56, 0.30),
+    (0.62, 0.14, 0.18),
+    (0.16, 0.28, 0.46),
+    (0.85, 0.84, 0.82),
+]
 
 
 class _Draws:
@@ -289,7 +307,9 @@ class _Draws:
     def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         return low + (high - low) * torch.rand(self.count, generator=self.generator)
 
-    def normal(self, mean: float | torch.Tensor = 0.0, scale: float = 0.45, low: float = -1, high: float = 1) -> torch.Tensor:
+    def normal(
+        self, mean: float | torch.Tensor = 0.0, scale: float = 0.45, low: float = -1, high: float = 1
+    ) -> torch.Tensor:
         return (mean + scale * torch.randn(self.count, generator=self.generator)).clamp(low, high)
 
     def happens(self, probability: float | torch.Tensor) -> torch.Tensor:
@@ -300,7 +320,9 @@ class _Draws:
         weights = weights.expand(self.count, -1) if weights.ndim == 1 else weights
         return torch.multinomial(weights, 1, generator=self.generator)[:, 0].float()
 
-    def shade(self, shades: Sequence[Sequence[float]], weights: Sequence[float] | torch.Tensor | None = None) -> torch.Tensor:
+    def shade(
+        self, shades: Sequence[Sequence[float]], weights: Sequence[float] | torch.Tensor | None = None
+    ) -> torch.Tensor:
         table = torch.tensor(shades)
         code = self.choose([1.0] * len(shades) if weights is None else weights).long()
         jitter = 0.05 * torch.randn(self.count, 3, generator=self.generator)
@@ -364,7 +386,9 @@ def _draw_face(draws: _Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
     mouth_open = torch.where(draws.happens(0.4), draws.uniform(0.25, 1.0), torch.zeros(draws.count))
     mouth_open = torch.where(happy, mouth_open, 0.5 * mouth_open)
     dark = tone[:, None]
-    eye_weights = torch.tensor([3.0, 3.0, 1.0, 1.2, 1.8, 1.0]) * (1 - dark) + torch.tensor([5.0, 2.0, 0.4, 0.1, 0.1, 0.1]) * dark
+    eyes_of_light = torch.tensor([3.0, 3.0, 1.0, 1.2, 1.8, 1.0])
+    eyes_of_dark = torch.tensor([5.0, 2.0, 0.4, 0.1, 0.1, 0.1])
+    eye_weights = eyes_of_light * (1 - dark) + eyes_of_dark * dark
     return {
         "face_width": draws.normal(),
         "face_length": draws.normal(),
@@ -398,19 +422,23 @@ def _draw_face(draws: _Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def _draw_hair(draws: _Draws, styling: torch.Tensor, age: torch.Tensor, tone: torch.Tensor) -> dict[str, torch.Tensor]:
-    # Columns: bald, buzz, short, side-swept, bob, long straight, long wavy, curly, afro, bun, ponytail.
+    # One weight per choice of `hair_style`, for the two ends of "styling".
     one = torch.tensor([1.3, 1.6, 3.0, 2.6, 0.5, 0.6, 0.6, 1.0, 0.7, 0.4, 0.3])
     other = torch.tensor([0.15, 0.3, 0.7, 1.2, 2.0, 2.2, 2.2, 1.5, 0.8, 1.4, 1.4])
     share = (styling[:, None] + 1) / 2
     weights = one * (1 - share) + other * share
-    weights[:, 0] *= 0.4 + 1.6 * age
-    weights[:, 8] *= 0.15 + 2.6 * tone
-    weights[:, 5] *= 1.4 - 0.9 * tone
+    style = ATTRIBUTES["hair_style"].choices.index
+    weights[:, style("bald")] *= 0.4 + 1.6 * age
+    weights[:, style("afro")] *= 0.15 + 2.6 * tone
+    weights[:, style("long straight")] *= 1.4 - 0.9 * tone
     light = 1 - tone[:, None]
-    shades = torch.tensor([0.8, 1.2, 1.4, 1.3, 1.0, 1.2, 1.1]) * light + torch.tensor([3.5, 2.0, 1.0, 0.4, 0.15, 0.1, 0.1]) * (1 - light)
+    hair_of_light = torch.tensor([0.8, 1.2, 1.4, 1.3, 1.0, 1.2, 1.1])
+    hair_of_dark = torch.tensor([3.5, 2.0, 1.0, 0.4, 0.15, 0.1, 0.1])
+    shades = hair_of_light * light + hair_of_dark * (1 - light)
     colour = draws.shade(_HAIR_SHADES, shades)
     grey = draws.uniform(0.55, 0.92)[:, None] * torch.tensor([1.0, 0.985, 0.96])
-    amount = torch.where(draws.happens(((age - 0.45) * 1.9).clamp(0, 0.9)), draws.uniform(0.5, 1.0), torch.zeros(draws.count))
+    greying = draws.happens(((age - 0.45) * 1.9).clamp(0, 0.9))
+    amount = torch.where(greying, draws.uniform(0.5, 1.0), torch.zeros(draws.count))
     colour = torch.lerp(colour, grey, amount[:, None])
     dyed = draws.happens(0.07)[:, None]
     colour = torch.where(dyed, draws.shade(_HAIR_DYES), colour)
@@ -429,15 +457,16 @@ def _draw_accessories(draws: _Draws, styling: torch.Tensor, drawn: dict[str, tor
     beard_share = ((0.35 - styling) * 0.55).clamp(0, 0.62)[:, None]
     beards = torch.cat([1 - beard_share, beard_share * torch.tensor([0.28, 0.38, 0.16, 0.18])], dim=1)
     glasses_share = (0.2 + 0.2 * drawn["age"])[:, None]
-    style = drawn["hair_style"]
-    hat_share = torch.where((style == 8) | (style == 9), 0.0, 0.24)[:, None]
+    tall = [ATTRIBUTES["hair_style"].choices.index(style) for style in ("afro", "bun")]
+    hat_share = torch.where(torch.isin(drawn["hair_style"], torch.tensor(tall)), 0.0, 0.24)[:, None]
+    earring_weights = torch.stack([1.1 - styling, 0.12 + 0.3 * (styling + 1), 0.06 + 0.3 * (styling + 1)], dim=1)
     return {
         "beard": draws.choose(beards),
         "glasses": draws.choose(torch.cat([1 - glasses_share, glasses_share * 0.5, glasses_share * 0.5], dim=1)),
         **_components("glasses", draws.shade(_FRAME_SHADES, [3, 1.5, 1, 0.7, 0.7, 0.5])),
         "hat": draws.choose(torch.cat([1 - hat_share, hat_share * torch.tensor([0.4, 0.3, 0.3])], dim=1)),
         **_components("hat", draws.shade(_CLOTH_SHADES)),
-        "earrings": draws.choose(torch.stack([1.1 - styling, 0.12 + 0.3 * (styling + 1), 0.06 + 0.3 * (styling + 1)], dim=1)),
+        "earrings": draws.choose(earring_weights),
         "earring_gold": torch.where(draws.happens(0.6), draws.uniform(0.8, 1), draws.uniform(0, 0.2)),
         "neck_width": draws.normal(-0.35 * styling),
         "shoulder_width": draws.normal(-0.25 * styling),

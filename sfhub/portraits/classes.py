@@ -1,4 +1,7 @@
-"""The thirteen semantic classes of a portrait: CelebAMask-HQ's labels as SemanticStyleGAN remaps them (Shi et al., CVPR 2022)."""
+"""The thirteen semantic classes of a portrait.
+
+They are CelebAMask-HQ's labels as SemanticStyleGAN remaps them (Shi et al., CVPR 2022).
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The head: skin, beard, eyes, brows, mouth and ears. The nose is shading of the skin, so it has a label and no colour of its own."""
+"""The head: skin, beard, eyes, brows, mouth and ears.
+
+The nose is shading of the skin, so it has a label and no colour of its own.
+"""
 
 import torch
 from torch import Tensor
@@ -7,6 +10,11 @@ from sfhub.portraits.shapes import blob, ellipse, shade, smooth_min, step
 from sfhub.portraits.stage import LABEL, Stage
 
 _BLUSH_TINT = (0.05, 0.85, 0.75)
+
+
+def _rgb(stage: Stage, red: float, green: float, blue: float) -> Tensor:
+    """A colour `[1, 3, 1, 1]` on the stage's device."""
+    return stage.x.new_tensor([red, green, blue])[None, :, None, None]
 
 
 def paint_skin(stage: Stage) -> None:
@@ -20,7 +28,7 @@ def paint_skin(stage: Stage) -> None:
     nose, nose_distance = _nose(stage)
     darkness += nose
     colour = shade(stage.skin, darkness.clamp_(-0.16, 0.62))
-    colour *= 1 - _blush(stage)[:, None] * colour.new_tensor(_BLUSH_TINT)[:, None, None]
+    colour *= 1 - _blush(stage)[:, None] * _rgb(stage, *_BLUSH_TINT)
     alpha = canvas.cover(distance)
     canvas.paint(alpha, colour, LABEL["skin"])
     canvas.mask.masked_fill_((canvas.cover(nose_distance) > 0.5) & (alpha > 0.5), LABEL["nose"])
@@ -43,7 +51,7 @@ def _sockets(stage: Stage) -> Tensor:
 
 
 def _folds(stage: Stage) -> Tensor:
-    """Lines beside the mouth, bags under the eyes and lines across the forehead, from middle age on; dimples of a smile."""
+    """Lines beside the mouth, bags under the eyes and lines across the forehead, from middle age on."""
     x, y = stage.head
     age = (stage["age"] - 0.35).clamp(min=0) * 1.5
     strength = 0.19 * age + 0.05 * stage["smile"].clamp(min=0)
@@ -58,8 +66,8 @@ def _folds(stage: Stage) -> Tensor:
         total += 0.20 * age * blob(across, y - 0.135 + 1.6 * across.square(), 0.10, 0.022)
     middle, _ = stage.place(0.0)
     bow = y + 0.6 * (x - middle).square()
-    lines = blob(bow, bow, 1.0, 1.0) * (blob(x - middle, bow + 0.25, 0.2, 0.018) + blob(x - middle, bow + 0.325, 0.18, 0.018))
-    return total.add_(0.18 * age * lines)
+    lines = blob(x - middle, bow + 0.25, 0.2, 0.018) + blob(x - middle, bow + 0.325, 0.18, 0.018)
+    return total.add_(0.165 * age * lines)
 
 
 def _blush(stage: Stage) -> Tensor:
@@ -155,7 +163,7 @@ def _paint_eye(stage: Stage, side: int) -> None:
     alpha = canvas.cover(distance)
 
     lid_shade = step(y - upper, 0.05, 0.0)
-    white = shade(head_x.new_tensor([0.97, 0.96, 0.95])[None, :, None, None], 0.30 * lid_shade + 0.12 * t.square())
+    white = shade(_rgb(stage, 0.97, 0.96, 0.95), 0.30 * lid_shade + 0.12 * t.square())
     canvas.paint(alpha, white, LABEL["eyes"])
 
     iris_x = x - half * 0.36 * stage["gaze_x"]
@@ -178,7 +186,7 @@ def _paint_eye(stage: Stage, side: int) -> None:
     thick = (0.009 + 0.010 * weight * (0.6 + 0.8 * outer)) * (1.12 - t.abs()).clamp(0, 0.5) * 2
     wing = upper - 0.03 * weight * (outer - 0.7).clamp(min=0)
     line = canvas.cover((y - wing).abs() / steep - thick) * step(t.abs(), 1.16, 1.02)
-    dark = 0.30 * stage.skin * stage.skin.new_tensor([0.75, 0.6, 0.6])[:, None, None]
+    dark = 0.30 * stage.skin * _rgb(stage, 0.75, 0.6, 0.6)
     canvas.paint(line * 0.95, dark, LABEL["eyes"])
     under = blob(y - lower, t, 0.012, 0.8) * 0.28 * (t.abs() < 1.05)
     crease = blob(y - upper + 0.032 + 0.01 * stage["eye_openness"], t, 0.012, 0.9) * 0.26 * (t.abs() < 1.2)
@@ -226,9 +234,9 @@ def paint_mouth(stage: Stage) -> None:
     canvas.glaze(shadow)
     alpha = canvas.cover(lips)
     hue = stage["lip_hue"][:, None]
-    lipstick = head_x.new_tensor([0.78, 0.20, 0.24])[None, :, None, None] + hue * head_x.new_tensor([-0.09, -0.07, 0.07])[:, None, None]
+    lipstick = _rgb(stage, 0.78, 0.20, 0.24) + hue * _rgb(stage, -0.09, -0.07, 0.07)
     lipstick = lipstick * (0.55 + 0.45 * stage.skin[:, :1])
-    bare = stage.skin * stage.skin.new_tensor([0.86, 0.62, 0.62])[:, None, None]
+    bare = stage.skin * _rgb(stage, 0.86, 0.62, 0.62)
     colour = torch.lerp(bare, lipstick, 0.15 + 0.7 * stage["lip_tint"][:, None])
     shine = blob(x - 0.03 * stage.light[0], middle - gap_down - 0.022 * full, 0.055, 0.012)
     darkness = 0.20 * step(middle + gap_up, 0.01, -0.02) - 0.34 * shine * (0.4 + 0.6 * stage["lip_tint"])
@@ -239,14 +247,11 @@ def paint_mouth(stage: Stage) -> None:
     canvas.paint(seam, colour * 0.36)
     inside = canvas.cover(inner) * parted
     tongue = blob(x, middle - gap_down, 0.09, 0.045)
-    dark = torch.lerp(
-        head_x.new_tensor([0.24, 0.07, 0.08])[:, None, None], head_x.new_tensor([0.74, 0.32, 0.33])[:, None, None], tongue[:, None]
-    )
+    dark = torch.lerp(_rgb(stage, 0.24, 0.07, 0.08), _rgb(stage, 0.74, 0.32, 0.33), tongue[:, None])
     canvas.paint(inside, dark, LABEL["mouth"])
     edge = -gap_up + 0.045 * (0.5 + 0.5 * open_)
     teeth = inside * canvas.cover(middle - edge) * step(t.abs(), 1.0, 0.72)
-    ivory = head_x.new_tensor([0.97, 0.955, 0.92])[None, :, None, None]
-    canvas.paint(teeth, shade(ivory, 0.28 * t.square()))
+    canvas.paint(teeth, shade(_rgb(stage, 0.97, 0.955, 0.92), 0.28 * t.square()))
 
 
 def ear_place(stage: Stage, side: int) -> tuple[Tensor, Tensor]:
@@ -268,8 +273,8 @@ def paint_ears(stage: Stage) -> None:
         lean = dx - side * 0.18 * -dy
         distance = ellipse(lean, dy, 0.072 * size, 0.128 * size)
         frontal = step(stage.sin.abs(), 0.12, 0.0)
-        visible = torch.lerp(near * (1 - frontal) + 0 * behind, torch.ones_like(behind), behind)
+        visible = behind + near * (1 - frontal) * (1 - behind)
         alpha = canvas.cover(distance) * visible * stage.ears_free
         bowl = blob(lean - side * 0.004, dy + 0.01, 0.036 * size, 0.072 * size)
         darkness = 0.12 - 0.16 * side * stage.light[0] + 0.34 * bowl + 0.10 * step(distance, -0.02, 0.0)
-        canvas.paint(alpha, shade(stage.skin * stage.skin.new_tensor([1.0, 0.95, 0.94])[:, None, None], darkness), LABEL["ears"])
+        canvas.paint(alpha, shade(stage.skin * _rgb(stage, 1.0, 0.95, 0.94), darkness), LABEL["ears"])

@@ -1,4 +1,7 @@
-"""Hair: a mass behind the head and one in front that leaves the face free, with strands that follow the fall and a band of shine."""
+"""Hair: a mass behind the head and one in front that leaves the face free.
+
+Strands follow the fall of the hair, and a band of shine lies around the crown.
+"""
 
 import torch
 from torch import Tensor
@@ -23,7 +26,8 @@ def paint_hair_back(stage: Stage) -> None:
     extra = torch.where(stage.is_choice("hair_style", "ponytail") > 0, tail, extra)
     distance = smooth_min(stage.hair_outline, extra, 0.03)
     alpha = stage.canvas.cover(distance) * stage.haired
-    darkness = 0.20 + 0.5 * stage.strands + 0.25 * step(y, 0.1, 0.55) - 0.12 * blob(extra + 0.12, extra + 0.12, 0.06, 0.06)
+    darkness = 0.20 + 0.5 * stage.strands + 0.25 * step(y, 0.1, 0.55)
+    darkness -= 0.12 * blob(extra + 0.12, extra + 0.12, 0.06, 0.06)
     stage.canvas.paint(alpha, shade(stage.colour("hair"), darkness), LABEL["hair"])
 
 

@@ -68,7 +68,8 @@ def paint_clothes(stage: Stage) -> None:
     darkness = darkness + (1 - turtle) * 0.16 * blob(hem - 0.055, hem - 0.055, 0.012, 0.012)
     darkness = darkness + turtle * 0.16 * blob(y - 0.53, y - 0.53, 0.018, 0.018) * step(band, 0.03, -0.02)
     contrast = stage["pattern_contrast"][:, None]
-    second = torch.where(contrast > 0, torch.lerp(base, torch.full_like(base, 0.97), 0.62 * contrast), base * (1 + 0.55 * contrast))
+    lighter = torch.lerp(base, torch.full_like(base, 0.97), 0.62 * contrast)
+    second = torch.where(contrast > 0, lighter, base * (1 + 0.55 * contrast))
     colour = torch.lerp(base, second, _pattern(stage, x, y, across)[:, None])
     weights = colour.new_tensor([0.92, 1.0, 1.02])[:, None, None]
     canvas.paint(canvas.cover(distance), colour * (1 - darkness[:, None] * weights), LABEL["clothes"])
@@ -81,7 +82,7 @@ def _pattern(stage: Stage, x: Tensor, y: Tensor, across: Tensor) -> Tensor:
     drop = y - 0.16 * across.square()
     row, column = torch.sin(29 * drop), torch.cos(25 * x)
     stripes = step(row, -0.25, 0.25)
-    dots = step(column * row.abs() * torch.sign(row) * 1.0, 0.35, 0.7)
+    dots = step(column * row, 0.35, 0.7)
     check = 0.5 * (step(row, -0.2, 0.2) + step(column, -0.2, 0.2))
     kinds = [stage.is_choice("pattern", name) for name in ("stripes", "dots", "check")]
     return kinds[0] * stripes + kinds[1] * dots + kinds[2] * check
@@ -125,8 +126,7 @@ def paint_glasses(stage: Stage) -> None:
         hinge = centre + side * 0.17 * squeeze
         reach = torch.maximum(side * (x - ear), side * (hinge - x))
         temple = torch.maximum((y + 0.035).abs() - 0.014, reach)
-        behind = (side * (x - ear) > 0) | (near == 0)
-        frame = torch.minimum(frame, torch.where(behind & (near == 0), torch.full_like(x, 1.0), temple))
+        frame = torch.minimum(frame, torch.where(near == 0, torch.full_like(x, 1.0), temple))
     middle, _ = stage.place(0.0, 0.07)
     bridge = torch.maximum((y + 0.035 - 0.9 * (x - middle).square()).abs() - 0.013, (x - middle).abs() - 0.06)
     rim = lens.abs() - 0.017
@@ -156,13 +156,14 @@ def paint_hat(stage: Stage) -> None:
     dome = smooth_max(ellipse(x, y, radius, height), y - line + bend, 0.05)
     cuff = smooth_max((y - line + bend + 0.02).abs() - 0.078, x.abs() - radius * 0.965, 0.06)
     peak_x = x - 0.30 * stage.sin
-    peak = smooth_max(ellipse(peak_x, y + 0.27 - 0.25 * peak_x.square(), 0.40, 0.135), line - 0.035 - y + 0.22 * peak_x.square(), 0.03)
+    below = line - 0.035 - y + 0.22 * peak_x.square()
+    peak = smooth_max(ellipse(peak_x, y + 0.27 - 0.25 * peak_x.square(), 0.40, 0.135), below, 0.03)
     brim = ellipse(x, y + 0.27 + 0.22 * x.square(), 0.74, 0.085)
     base = stage.colour("hat")
     u, v = x / radius, (y + 0.05) / height
     form = 0.50 * (0.62 - stage.lambert(u.clamp(-1, 1), v.clamp(-1, 0.2)))
     ribs = 0.07 * torch.sin(34 * x / (1.25 + y)).abs() * kinds["beanie"]
-    seam = 0.16 * blob(peak_x * (1 + 0.0 * y), peak_x, 0.018, 0.018) * kinds["cap"]
+    seam = 0.16 * blob(peak_x, peak_x, 0.018, 0.018) * kinds["cap"]
     band = 0.42 * step((y - line + bend + 0.08).abs(), 0.06, 0.045) * kinds["brimmed"]
     worn = 1 - stage.is_choice("hat", "none")
     canvas.paint(canvas.cover(dome) * worn, shade(base, form + ribs + seam + band), LABEL["hat"])
@@ -180,8 +181,8 @@ def paint_earrings(stage: Stage) -> None:
         return
     canvas = stage.canvas
     x, y = stage.head
-    gold = torch.lerp(x.new_tensor([0.80, 0.82, 0.86]), x.new_tensor([0.93, 0.74, 0.32]), stage["earring_gold"][:, :, :])
-    colour = gold.flatten(1)[:, :, None, None]
+    metal = torch.lerp(x.new_tensor([0.80, 0.82, 0.86]), x.new_tensor([0.93, 0.74, 0.32]), stage["earring_gold"])
+    colour = metal.flatten(1)[:, :, None, None]
     behind = 1 - canvas.cover(stage.face[0])
     for side in (-1, 1):
         centre, near = ear_place(stage, side)
@@ -192,5 +193,6 @@ def paint_earrings(stage: Stage) -> None:
         worn = kinds["stud"] + kinds["hoop"]
         far = (1 - near) * (stage.sin.abs() > 0.10)
         alpha = canvas.cover(distance) * worn * torch.where(far > 0, behind, torch.ones_like(behind))
-        spark = blob(dx - 0.012 * stage.light[0], dy + 0.012, 0.02, 0.02) * kinds["stud"] + blob(dy - 0.13, dx, 0.03, 0.05) * kinds["hoop"]
+        spark = blob(dx - 0.012 * stage.light[0], dy + 0.012, 0.02, 0.02) * kinds["stud"]
+        spark += blob(dy - 0.13, dx, 0.03, 0.05) * kinds["hoop"]
         canvas.paint(alpha, shade(colour, 0.16 - 0.55 * spark), LABEL["earrings"])

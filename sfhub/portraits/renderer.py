@@ -1,8 +1,9 @@
 """The portrait renderer: attributes in, picture and exact mask out, a whole batch at a time.
 
-A portrait is some twenty layers painted back to front, each an implicit shape with soft shading (see `shapes`), so it exists at
-any resolution. Conventions of the mask, after CelebAMask-HQ: beards are skin, the chest in a neckline is neck, lash lines belong
-to the eyes, glasses cover frame and lens except where an eye shows through the lens, and whatever lies in front wins.
+A portrait is some twenty layers painted back to front, each an implicit shape with soft shading (see `shapes`), so it
+exists at any resolution. Conventions of the mask, after CelebAMask-HQ: beards are skin, the chest in a neckline is
+neck, lash lines belong to the eyes, glasses cover frame and lens except where an eye shows through the lens, and
+whatever lies in front wins.
 """
 
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ _LAYERS = (
 
 
 class PortraitBatch(NamedTuple):
-    """`image [B, 3, H, W]` float32 in [-1, 1], `mask [B, H, W]` uint8 labels of `CLASSES`, and the complete `attributes [B]`."""
+    """`image` [B, 3, H, W] float32 in [-1, 1], `mask` [B, H, W] uint8 labels of `CLASSES`, all `attributes` [B]."""
 
     image: Tensor
     mask: Tensor
@@ -63,15 +64,18 @@ def render(attributes: Mapping[str, Tensor | float | str], resolution: int = 128
     """Render portraits.
 
     Args:
-        attributes: values by name, as `sample_attributes` returns them. A value may be a tensor `[B]` or `[1]`, a number, or the
-            name of a choice, so `render(attributes | {"smile": 1, "hat": "beanie"})` works; what is missing takes its default.
+        attributes: values by name, as `sample_attributes` returns them. A value may be a tensor `[B]` or `[1]`, a
+            number, or the name of a choice, so `render(attributes | {"smile": 1, "hat": "beanie"})` works; what is
+            missing takes its default.
         resolution: height and width in pixels, at least 8.
 
     Returns:
         A `PortraitBatch` on the attributes' device.
 
     Raises:
-        InputError: unknown name or choice, a value out of range or not finite, lengths that do not match, or a bad resolution.
+        InputError: unknown name or choice, a value out of range or not finite, lengths that do not match, or a
+        resolution
+            outside 8 to 4096.
     """
     if not 8 <= resolution <= 4096:
         raise InputError(f"Resolution {resolution} is out of range; give a number of pixels from 8 to 4096.")

@@ -1,9 +1,9 @@
 """Painting with signed distances: primitives, soft blobs and the canvas that keeps image and mask together.
 
-A shape is a plane `[B, H, W]` of signed distances in units of the picture's half width, negative inside. Its coverage is a
-ramp as wide as a pixel and a half around zero, which anti-aliases without supersampling; the mask takes a layer exactly where
-coverage is above one half, that is, inside the zero line. The formulae are Inigo Quilez' distance functions
-(iquilezles.org/articles/distfunctions2d), the ellipse in its first-order form.
+A shape is a plane `[B, H, W]` of signed distances in units of the picture's half width, negative inside. Its coverage
+is a ramp as wide as a pixel and a half around zero, which anti-aliases without supersampling; the mask takes a layer
+exactly where coverage is above one half, that is, inside the zero line. The formulae are Inigo Quilez' distance
+functions (iquilezles.org/articles/distfunctions2d), the ellipse in its first-order form.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """What all layers of a portrait share: coordinates, the turned head, light, colours and the geometry of face and hair.
 
-Picture coordinates run over [-1, 1], x to the right and y down. Head coordinates are rolled about the chin and scaled with the
-head; their origin lies between the eyes. A feature at `u` on the frontal face sits on an ellipsoid and goes to
-`x = u cos(yaw) + z(u) sin(yaw)`, and its width shrinks by `dx/du`.
+Picture coordinates run over [-1, 1], x to the right and y down. Head coordinates are rolled about the chin and scaled
+with the head; their origin lies between the eyes. A feature at `u` on the frontal face sits on an ellipsoid and goes
+to `x = u cos(yaw) + z(u) sin(yaw)`, and its width shrinks by `dx/du`.
 """
 
 import math
@@ -30,8 +30,8 @@ _SKIN_TONES = [
     (0.375, 0.235, 0.165),
 ]
 
-# Height above the skull, width beside it, y where it ends, half width there, share of the face that stays free, y where the part
-# in front of the face ends, amplitude of bumps at the edge, amount of curls.
+# Height above the skull, width beside it, y where it ends, half width there, share of the face that stays free, y
+# where the part in front of the face ends, amplitude of bumps at the edge, amount of curls.
 _HAIR_STYLES = {
     "bald": (0.0, 0.0, 0.0, 0.40, 1.00, -0.05, 0.0, 0.0),
     "buzz": (0.02, 0.012, 0.12, 0.40, 0.95, 0.02, 0.0, 0.25),
@@ -205,7 +205,7 @@ class Stage:
 
     @cached_property
     def fall(self) -> Tensor:
-        """A coordinate across the strands of hair, which radiate from the parting and then hang down; mirrors with the head."""
+        """A coordinate across the strands of hair, which radiate from the parting and then hang down."""
         x, y = self.head
         root = 0.22 * self["hair_part"] + 0.18 * self.sin
         spread = (y.clamp(max=0.10) + 0.95).clamp(min=0.2)
@@ -213,7 +213,7 @@ class Stage:
 
     @cached_property
     def strands(self) -> Tensor:
-        """Darkness of strands or curls; their wavelengths stay above four pixels of a 64-px picture, which a small network learns."""
+        """Darkness of strands or curls, no finer than four pixels of a 64-px picture: small networks learn those."""
         x, y = self.head
         wave = self["hair_wave"] + 0.8 * self.is_choice("hair_style", "long wavy")
         across = self.fall
