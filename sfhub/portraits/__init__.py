@@ -4,6 +4,7 @@ from sfhub.portraits.attributes import (
     ATTRIBUTE_VECTOR_NAMES,
     ATTRIBUTES,
     attribute_vector,
+    attribute_visibility,
     flip_attributes,
     sample_attributes,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "PALETTE",
     "PortraitBatch",
     "attribute_vector",
+    "attribute_visibility",
     "captions",
     "flip_attributes",
     "render",

@@ -13,6 +13,7 @@ smile or more is common; open mouths mostly smile. A hat (one in four) excludes 
 backgrounds take shades of muted palettes. The weights of every choice stand in the `_draw_*` functions.
 """
 
+import difflib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = [
     "ATTRIBUTE_VECTOR_NAMES",
     "Attribute",
     "attribute_vector",
+    "attribute_visibility",
     "check_attributes",
     "flip_attributes",
     "sample_attributes",
@@ -166,7 +168,8 @@ def check_attributes(attributes: Mapping[str, torch.Tensor | float | str]) -> di
     """
     for name in attributes:
         if name not in ATTRIBUTES:
-            raise InputError(f"'{name}' is no portrait attribute; choose one of {', '.join(ATTRIBUTES)}.")
+            near = ", ".join(difflib.get_close_matches(str(name), ATTRIBUTES, n=3, cutoff=0))
+            raise InputError(f"'{name}' is no portrait attribute; did you mean one of {near} (all are in ATTRIBUTES)?")
     tensors = [value for value in attributes.values() if torch.is_tensor(value)]
     device = tensors[0].device if tensors else torch.device("cpu")
     values = {
@@ -179,7 +182,7 @@ def check_attributes(attributes: Mapping[str, torch.Tensor | float | str]) -> di
                 f"Attribute '{name}' has {value.numel()} values where others have {count}; give one or {count} of them."
             )
     _check_ranges(values)
-    return {name: value.expand(count) for name, value in values.items()}
+    return {name: value.expand(count).contiguous() for name, value in values.items()}
 
 
 def _as_tensor(item: Attribute, value: torch.Tensor | float | str, device: torch.device) -> torch.Tensor:
@@ -240,6 +243,46 @@ def attribute_vector(attributes: Mapping[str, torch.Tensor]) -> torch.Tensor:
         else:
             columns.append((2 * (value - item.low) / (item.high - item.low) - 1)[:, None])
     return torch.cat(columns, dim=1)
+
+
+def attribute_visibility(attributes: Mapping[str, torch.Tensor | float | str]) -> torch.Tensor:
+    """Which columns of `attribute_vector` a picture can show, as a weight for a regression loss.
+
+    The colour of a hat that nobody wears, the fringe under a hat and the like leave no trace in the image.
+
+    Args:
+        attributes: as `check_attributes` takes them.
+
+    Returns:
+        `[B, len(ATTRIBUTE_VECTOR_NAMES)]` float32, 1 where the column shows and 0 where it cannot.
+
+    Raises:
+        InputError: as `check_attributes` says.
+    """
+    values = check_attributes(attributes)
+    is_none = {name: values[name] == 0 for name in ("hat", "glasses", "earrings", "pattern", "background")}
+    style = ATTRIBUTES["hair_style"].choices.index
+    shaven = (values["hair_style"] == style("bald")) | (values["hair_style"] == style("buzz"))
+    no_fringe = shaven | (values["hair_style"] == style("afro")) | ~is_none["hat"]
+    hidden = {
+        "hat_": is_none["hat"],
+        "glasses_": is_none["glasses"],
+        "earring_gold": is_none["earrings"],
+        "pattern_contrast": is_none["pattern"],
+        "background2_": is_none["background"],
+        "background_x": is_none["background"],
+        "background_y": is_none["background"],
+        "hair_length": shaven,
+        "hair_volume": shaven,
+        "hair_wave": shaven,
+        "hair_part": shaven,
+        "fringe=": no_fringe,
+    }
+    nowhere = torch.zeros_like(shaven)
+    columns = [
+        next((hidden[key] for key in hidden if name.startswith(key)), nowhere) for name in ATTRIBUTE_VECTOR_NAMES
+    ]
+    return 1 - torch.stack(columns, dim=1).float()
 
 
 _HAIR_SHADES = [

@@ -74,8 +74,7 @@ def render(attributes: Mapping[str, Tensor | float | str], resolution: int = 128
 
     Raises:
         InputError: unknown name or choice, a value out of range or not finite, lengths that do not match, or a
-        resolution
-            outside 8 to 4096.
+            resolution outside 8 to 4096.
     """
     if not 8 <= resolution <= 4096:
         raise InputError(f"Resolution {resolution} is out of range; give a number of pixels from 8 to 4096.")
