@@ -167,6 +167,17 @@ class SfhubPipeline(DiffusionPipeline):
         """Fetch a model into the cache without loading it; arguments as for `sfhub.pipelines.hub.resolve`."""
         return str(resolve(pretrained_model_name, **kwargs))
 
+    def to_device(self, device: str) -> Self:
+        """`to`, for a device that a user names.
+
+        Raises:
+            InputError: if PyTorch does not know the device or cannot use it here.
+        """
+        try:
+            return self.to(torch.device(device))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise InputError(f"Device {device!r} cannot be used ({first_line(error)}); cpu always can.") from error
+
     # Saving and sharing ---------------------------------------------------------------------------------------------
 
     def save_pretrained(

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,8 @@ def _stored_shapes(folder: Path, variant: str | None) -> dict[str, list[int]]:
         try:
             # Reads the header and compares it with the length of the file, so a truncated one shows here.
             with safe_open(file, framework="pt") as opened:
-                shapes |= {key: opened.get_slice(key).get_shape() for key in opened.keys()}
+                names = opened.keys()
+                shapes |= {name: opened.get_slice(name).get_shape() for name in names}
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file} is truncated or damaged ({first_line(error)}); get the model again.") from error
     return shapes
@@ -268,10 +269,8 @@ def replace_folder(target: Path) -> Iterator[Path]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    try:
+    with suppress(OSError):
         folder.rmdir()
-    except OSError:
-        pass
 
 
 def strip_origin(folder: Path) -> None:

@@ -158,13 +158,22 @@ def explain_hub_errors(name: str, revision: str | None = None) -> Iterator[None]
     except InputError:
         raise
     except Exception as error:
-        sentence = _explain(error, name, revision)
+        sentence = next(filter(None, (_explain(each, name, revision) for each in _causes(error))), None)
+        if sentence is None and isinstance(error, LocalEntryNotFoundError):
+            sentence = f"The model {name} is not (completely) in the local cache; load it once with a connection."
         if sentence is None:
             raise
         raise InputError(sentence) from error
 
 
-def _explain(error: Exception, name: str, revision: str | None) -> str | None:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it; the client wraps the telling ones."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _explain(error: BaseException, name: str, revision: str | None) -> str | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, GatedRepoError):
         return (
@@ -179,12 +188,7 @@ def _explain(error: Exception, name: str, revision: str | None) -> str | None:
     if isinstance(error, RevisionNotFoundError):
         return f"The model {name} has no revision {revision!r}; give a branch, tag or full commit hash of it."
     if isinstance(error, LocalEntryNotFoundError):
-        cause = error.__cause__
-        if isinstance(cause, Exception) and not isinstance(cause, LocalEntryNotFoundError):
-            explained = _explain(cause, name, revision)
-            if explained is not None:
-                return explained
-        return f"The model {name} is not (completely) in the local cache; load it once with a connection to the Hub."
+        return None
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"The model {name} is not (completely) in the local cache and HF_HUB_OFFLINE forbids the Hub; load it once "

@@ -180,7 +180,8 @@ def _check_sample(where: str, step: Step) -> None:
     check_seed(step.get("seed"))
     psi, label = step.get("truncation_psi"), step.get("label")
     _need(_is_number(psi, -2, 2), f"truncation_psi of {where}", psi, "a number from -2 to 2")
-    _need(label is None or _is_int(label) and 0 <= label < 2**31, f"label of {where}", label, "a class number or null")
+    fine = label is None or (_is_int(label) and 0 <= label < 2**31)
+    _need(fine, f"label of {where}", label, "a class number or null")
 
 
 def _check_mix(where: str, step: Step) -> None:

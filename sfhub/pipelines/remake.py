@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 def redo(
     image: str | os.PathLike[str] | Image.Image,
     model: str | os.PathLike[str] | SfhubPipeline | None = None,
+    *,
+    device: str = "cpu",
     **kwargs: Any,
 ) -> Sample:
     """Make a picture again from its recipe; on the same CPU and version of PyTorch it is equal bit for bit.
@@ -32,13 +34,14 @@ def redo(
         model: what to use for the model that the recipe names. None loads that model if it is a built-in one; pictures
             come from strangers, so any other has to be named here (a repo id is then loaded at the recipe's revision).
             A pipeline is used as it is.
+        device: where to compute, unless `model` is a pipeline; only a CPU repeats a picture bit for bit.
         **kwargs: for `from_pretrained`, such as `token` or `cache_dir`.
 
     Raises:
         InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with.
     """
     recipe = read_recipe(image)
-    pipe = model if isinstance(model, SfhubPipeline) else _load(recipe, model, kwargs)
+    pipe = model if isinstance(model, SfhubPipeline) else _load(recipe, model, kwargs).to_device(device)
     theirs, ours = recipe["model"], pipe.source
     if ours.revision != theirs["revision"]:
         if model is None:

@@ -13,7 +13,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class StyleGANPipeline(SfhubPipeline):
         InputError: if the catalog was made for another generator.
     """
 
-    _optional_components = ["catalog", "parser"]
+    _optional_components: ClassVar[list[str]] = ["catalog", "parser"]
 
     def __init__(
         self,

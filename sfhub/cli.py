@@ -1,0 +1,254 @@
+"""The command line: `sfhub sample | mix | convert | demo | redo`.
+
+Thin: it reads arguments and calls the pipelines. torch is imported when a command needs it, so that help is instant. An
+error that the user can mend is one sentence on the error stream and exit status 2.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import sfhub
+from sfhub.errors import InputError
+
+if TYPE_CHECKING:
+    from sfhub.pipelines.sample import Sample
+    from sfhub.pipelines.stylegan import StyleGANPipeline
+
+__all__ = ["app", "main"]
+
+MAX_PICTURES = 1000
+
+app = typer.Typer(
+    name="sfhub",
+    help="Generate portraits and give each semantic region its own source.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Built-in model, model folder, or repo id on the Hub such as owner/name.")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit hash of a model on the Hub.")]
+Psi = Annotated[float, typer.Option(help="Truncation psi: 1 for the full variety, 0 for the average picture.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, mps.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Args:
+        arguments: those of the process if None.
+    """
+    try:
+        app(args=arguments)
+    except InputError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sfhub {sfhub.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+
+
+@app.command(epilog="Example:  sfhub sample --seeds 1-8 --grid grid.png")
+def sample(
+    seeds: Annotated[str, typer.Option(metavar="SEEDS", help="Seeds such as 7, 1-8 or 1,5,10-12.")] = "1-8",
+    grid: Annotated[Path | None, typer.Option(help="Write all pictures side by side into this PNG file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for one PNG file per seed; . if there is no --grid.")] = None,
+    psi: Psi = 0.7,
+    label: Annotated[int | None, typer.Option(help="Class of a conditional model.")] = None,
+    model: Model = "portraits",
+    revision: Revision = None,
+    device: Device = "cpu",
+) -> None:
+    """Generate pictures, one per seed."""
+    numbers = parse_seeds(seeds)
+    pipe = _load(model, revision, device)
+    pictures = pipe.sample(numbers, truncation_psi=psi, label=label)
+    if grid is not None:
+        _save(pipe.grid(pictures), grid)
+    if out is not None or grid is None:
+        folder = out or Path()
+        _make_folder(folder)
+        for number, picture in zip(numbers, pictures, strict=True):
+            _save(picture, folder / f"seed-{number}.png")
+
+
+@app.command(epilog="Example:  sfhub mix --base 1 --region hair=2 --region mouth=3 --strength hair=0.8 mixed.png")
+def mix(
+    out: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    base: Annotated[str, typer.Option(metavar="SOURCE", help="Seed of the base, or a PNG file that sfhub saved.")],
+    region: Annotated[
+        list[str], typer.Option(metavar="REGION=SOURCE", help="Seed or PNG file for a region; may be repeated.")
+    ],
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[REGION=]NUMBER", help="0 to 1, for one region or for all; may be repeated."),
+    ] = None,
+    psi: Psi = 0.7,
+    model: Model = "portraits",
+    revision: Revision = None,
+    device: Device = "cpu",
+) -> None:
+    """Give regions of one picture the look they have in others."""
+    texts = dict(_pair(text, "--region", "hair=2") for text in region)
+    strengths = parse_strengths(strength or (), list(texts))
+    pipe = _load(model, revision, device)
+    sources = {name: _picture(pipe, text, psi) for name, text in texts.items()}
+    _save(pipe.mix(_picture(pipe, base, psi), sources, strengths), out)
+
+
+@app.command(epilog="Example:  sfhub convert stylegan2-ffhq-config-f.pt ffhq")
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="Official checkpoint: .pt, .pth, .pkl or .safetensors.")],
+    out_dir: Annotated[Path, typer.Argument(help="Model folder to write, which --model opens.")],
+) -> None:
+    """Turn an official checkpoint into a model folder, without running anything that it carries."""
+    from sfhub.convert import convert_with_report
+
+    typer.echo(convert_with_report(checkpoint, out_dir))
+
+
+@app.command(epilog="Example:  sfhub demo --port 7861")
+def demo(
+    model: Model = "portraits",
+    revision: Revision = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: a free one from 7860.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Also serve a temporary public link.")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    device: Device = "cpu",
+) -> None:
+    """Open the web page to mix regions on."""
+    try:
+        from space.ui import build_app, launch
+    except ImportError as error:
+        raise InputError(
+            f"The web page needs {error.name or 'gradio'}, which is not installed; run pip install 'sfhub[demo]'."
+        ) from error
+    launch(
+        build_app(_load(model, revision, device)), server_name=host, server_port=port, share=share, inbrowser=browser
+    )
+
+
+@app.command(epilog="Example:  sfhub redo mixed.png again.png")
+def redo(
+    image: Annotated[Path, typer.Argument(help="PNG file that sfhub saved.")],
+    out: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model to use; needed unless the picture's model is built in.")
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Make a picture again from the recipe that it carries."""
+    from sfhub.pipelines.remake import redo as remake
+
+    _quiet_libraries()
+    _save(remake(image, model, device=device), out)
+
+
+# Reading arguments --------------------------------------------------------------------------------------------------
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`1,5,10-12` -> `[1, 5, 10, 11, 12]`.
+
+    Raises:
+        InputError: for anything else, or for more than 1,000 seeds.
+    """
+    from sfhub.pipelines.recipe import check_seed
+
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*", part)
+        if match is None:
+            raise InputError(f"Seeds {text!r} cannot be read; write them as 7, 1-8 or 1,5,10-12.")
+        first = check_seed(int(match[1]))
+        last = first if match[2] is None else check_seed(int(match[2]))
+        if last < first or len(seeds) + last - first >= MAX_PICTURES:
+            raise InputError(f"Seeds {text!r} fall or are too many; write rising ranges, {MAX_PICTURES} at most.")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def parse_strengths(texts: Sequence[str], regions: Sequence[str]) -> dict[str, float]:
+    """`["0.5", "hair=0.8"]` -> strength of each region; later ones win, 1 where none is given.
+
+    Raises:
+        InputError: for what is no number, or a strength without its region.
+    """
+    strengths = dict.fromkeys(regions, 1.0)
+    for text in texts:
+        name, number = _pair(text, "--strength", "hair=0.8") if "=" in text else (None, text)
+        try:
+            value = float(number)
+        except ValueError as error:
+            raise InputError(f"Strength {text!r} cannot be read; write a number, or hair=0.8 for a region.") from error
+        if name is not None and name not in strengths:
+            raise InputError(f"Region {name!r} has a strength but no source; add --region {name}=SEED or leave it out.")
+        strengths |= dict.fromkeys(strengths, value) if name is None else {name: value}
+    return strengths
+
+
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise InputError(f"{option} {text!r} cannot be read; write it as {example}.")
+    return name, value
+
+
+# Doing things -------------------------------------------------------------------------------------------------------
+
+
+def _quiet_libraries() -> None:
+    """Leave the error stream to what the user can use."""
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_logging.disable_progress_bar()
+
+
+def _load(model: str, revision: str | None, device: str) -> "StyleGANPipeline":
+    from sfhub.pipelines.stylegan import StyleGANPipeline
+
+    _quiet_libraries()
+    return StyleGANPipeline.from_pretrained(model, revision=revision).to_device(device)
+
+
+def _picture(pipe: "StyleGANPipeline", text: str, psi: float) -> "Sample":
+    """The picture of a seed, or that in a PNG file with a recipe."""
+    from sfhub.pipelines.remake import redo as remake
+
+    if text.isdecimal():
+        return pipe.sample(int(text), truncation_psi=psi)[0]
+    return remake(text, pipe)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+
+
+def _save(picture: "Sample", path: Path) -> None:
+    typer.echo(picture.save(path))
