@@ -22,7 +22,8 @@ def main(
     images: Annotated[int, typer.Option(help="Random images for clusters and contribution.")] = 200,
     clusters: Annotated[int, typer.Option(help="Clusters of activations.")] = 24,
     influence_images: Annotated[int, typer.Option(help="Images on which each style is moved.")] = 12,
-    pairs: Annotated[int, typer.Option(help="Pairs on which the default queries are chosen.")] = 50,
+    pairs: Annotated[int, typer.Option(help="Pairs on which the default queries are chosen.")] = 32,
+    refine_steps: Annotated[int, typer.Option(help="Gradient steps on each default query; 0 for none.")] = 100,
     psi: Annotated[float, typer.Option(help="Truncation of all images.")] = 0.7,
     device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
 ) -> None:
@@ -36,6 +37,7 @@ def main(
         num_images=images,
         influence_images=influence_images,
         pairs=pairs,
+        refine_steps=refine_steps,
         truncation_psi=psi,
     )
     catalog.save_pretrained(out)

@@ -26,7 +26,10 @@ from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import MIN_SHARE, Parser, render_regions
 from sfhub.regions.sampling import sample_styles
 
-__all__ = ["Separability", "mean_change", "measure_queries"]
+__all__ = ["WANTED_LEAK", "Separability", "edited_region", "is_present", "mean_change", "measure_queries"]
+
+WANTED_LEAK = 4.0
+"""An edit should change its region at least so many times as much as the rest."""
 
 # Far below any visible change; keeps the ratios of an edit without effect finite.
 TINY = 1e-6
@@ -60,6 +63,25 @@ def mean_change(change: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         Two tensors `[...]`; 0 where a side has no pixels.
     """
     return tuple((change * side).sum(dim=(-2, -1)) / side.sum(dim=(-2, -1)).clamp(min=1) for side in (inside, ~inside))
+
+
+def is_present(mask: Tensor) -> Tensor:
+    """Whether masks `[..., H, W]` are more than stray pixels, bool `[...]`."""
+    return mask.float().mean(dim=(-2, -1)) > MIN_SHARE
+
+
+def edited_region(base: Tensor, reference: Tensor, edited: Tensor, index: int) -> Tensor:
+    """Where a change counts as inside: the region of base or edited image, of the reference if neither shows it.
+
+    Args:
+        base, reference, edited: region maps `[..., H, W]` whose shapes broadcast.
+        index: of the region.
+
+    Returns:
+        bool `[..., H, W]`.
+    """
+    inside = (base == index) | (edited == index)
+    return torch.where(is_present(inside)[..., None, None], inside, reference == index)
 
 
 @torch.no_grad()
@@ -128,13 +150,8 @@ class _Scene:
 
     def showing(self, index: int) -> "_Scene | None":
         """The pairs in which base or reference shows the region, None if there are none."""
-        shows = _is_present(self.base_labels == index) | _is_present(self.reference_labels == index)
+        shows = is_present(self.base_labels == index) | is_present(self.reference_labels == index)
         return _Scene(*(value[shows] for value in vars(self).values())) if shows.any() else None
-
-
-def _is_present(mask: Tensor) -> Tensor:
-    """Whether masks `[..., H, W]` are more than stray pixels, bool `[...]`."""
-    return mask.float().mean(dim=(-2, -1)) > MIN_SHARE
 
 
 def _change(generator, catalog, parser, scene: _Scene, index: int, queries: Tensor) -> Tensor:
@@ -143,8 +160,7 @@ def _change(generator, catalog, parser, scene: _Scene, index: int, queries: Tens
     mixed = interpolate_styles(scene.base, scene.reference, queries[:, None])
     image, labels = render_regions(generator, catalog, mixed.flatten(0, 1), parser)
     change = color_difference(image.unflatten(0, shape), scene.image)
-    inside = (scene.base_labels == index) | (labels.unflatten(0, shape) == index)
-    inside = torch.where(_is_present(inside)[..., None, None], inside, scene.reference_labels == index)
+    inside = edited_region(scene.base_labels, scene.reference_labels, labels.unflatten(0, shape), index)
     parts = [*mean_change(change, inside), *mean_change(scene.whole.expand_as(change), inside)]
     return torch.stack([torch.ones(shape).to(change), *parts], dim=-1).double().sum(dim=1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sfhub.metrics.separability import measure_queries
+from sfhub.metrics.separability import WANTED_LEAK, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.build import candidate_queries
 from sfhub.regions.catalog import METHODS, RegionCatalog
@@ -17,8 +17,6 @@ from sfhub.regions.masks import Parser
 __all__ = ["markdown_table", "measure_curves", "plot_curves", "save_report"]
 
 DEFAULT = "default"
-# The line drawn into the plot and asked for in the table.
-WANTED_LEAK = 4.0
 
 
 def measure_curves(

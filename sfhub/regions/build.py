@@ -4,17 +4,19 @@
    The authors picked the most semantic layer by eye; with a parser at hand the layer is taken whose named clusters
    agree best with the parser's masks.
 2. M, equation 1, of all styles with respect to those clusters, and the influence of all styles on the regions.
-3. Many queries from both relevances are tried out on random pairs; per region the best becomes the default.
+3. Many queries from both relevances are tried out on random pairs; per region the best is refined and becomes the
+   default.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from sfhub.metrics.separability import Separability, measure_queries
+from sfhub.metrics.separability import WANTED_LEAK, Separability, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.contribution import contribution_from_moments, resize_labels, style_moments
@@ -22,6 +24,7 @@ from sfhub.regions.influence import pick_covering, style_influence
 from sfhub.regions.kmeans import nearest_center, spherical_kmeans
 from sfhub.regions.masks import Parser, region_shares, render_regions
 from sfhub.regions.naming import PORTRAIT_REGIONS, class_to_region, name_clusters, region_overlap
+from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
 
 __all__ = ["Candidate", "build_catalog", "candidate_queries", "choose_defaults", "score"]
@@ -30,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 # Enough points for two dozen centres; all positions get their label afterwards.
 KMEANS_POINTS = 20_000
-# An edit should change its region at least so many times as much as the rest.
-WANTED_LEAK = 4.0
 
 
 def build_catalog(
@@ -44,7 +45,8 @@ def build_catalog(
     num_clusters: int = 24,
     num_images: int = 200,
     influence_images: int = 12,
-    pairs: int = 50,
+    pairs: int = 32,
+    refine_steps: int = 100,
     truncation_psi: float = 0.7,
     batch_size: int = 64,
     progress: bool = True,
@@ -54,7 +56,7 @@ def build_catalog(
     Args:
         generator: in evaluation mode, on the device that is to do the work.
         parser: names the clusters and says where regions are; without one every cluster is a region of its own.
-        seed: of the random images; the default queries are chosen on those of `seed + 1`.
+        seed: of the random images; the default queries are chosen on those of the three seeds after it.
         regions: the parser's classes that make up each region; needs a parser with `config.class_names`.
         layers: convolutions whose output may be clustered. If None, with a parser those of 16 to 64 pixels, else the
             first of 32 pixels (the paper's choice).
@@ -62,6 +64,7 @@ def build_catalog(
         num_images: random images for clusters and M; the paper uses 200.
         influence_images: how many of them each style channel is moved on.
         pairs: random pairs on which the default queries are chosen, 0 to choose none.
+        refine_steps: see `choose_defaults`.
         truncation_psi: of all images.
         batch_size: images in one synthesis.
         progress: show bars.
@@ -93,6 +96,7 @@ def build_catalog(
             catalog,
             parser,
             pairs=pairs,
+            refine_steps=refine_steps,
             seed=seed + 1,
             truncation_psi=truncation_psi,
             batch_size=batch_size,
@@ -108,12 +112,14 @@ class Candidate:
     Attributes:
         method, mode, params: arguments of `RegionCatalog.query`.
         query: `[S]`.
+        refined: whether `sfhub.regions.refine` worked on the query since.
     """
 
     method: str
     mode: str
     params: dict[str, float]
     query: Tensor
+    refined: bool = False
 
 
 def candidate_queries(
@@ -121,7 +127,7 @@ def candidate_queries(
     region: str,
     *,
     methods: Sequence[str] = tuple(METHODS),
-    modes: Sequence[str] = ("threshold", "sequential", "simultaneous"),
+    modes: Sequence[str] = ("threshold", "sequential"),
 ) -> list[Candidate]:
     """Queries from cautious to bold for one region, from each method and mode.
 
@@ -157,42 +163,63 @@ def choose_defaults(
     catalog: RegionCatalog,
     parser: Parser | None = None,
     *,
-    pairs: int = 50,
+    pairs: int = 32,
+    refine_steps: int = 100,
     seed: int = 1,
     truncation_psi: float = 0.7,
     batch_size: int = 64,
     progress: bool = True,
 ) -> None:
-    """Give every region of the catalog the candidate query with the best `score` on random pairs.
+    """Give every region of the catalog its default query and write down in `config.defaults` how it measured.
 
-    A region that no pair shows keeps a query of zeros, which edits nothing.
+    The candidate with the best `score` is refined by gradient on other images (`seed + 1`), and both are measured on
+    yet others (`seed + 2`), where the better one wins. A region that no pair shows keeps a query of zeros, which edits
+    nothing.
 
     Args:
-        generator, catalog, parser, pairs, seed, truncation_psi, batch_size, progress: see
+        generator, catalog, parser, truncation_psi, batch_size, progress: see
             `sfhub.metrics.separability.measure_queries`.
+        pairs: on which the candidates are measured; four times as many decide in the end.
+        refine_steps: of `sfhub.regions.refine.refine_query`, 0 to keep the best candidate.
+        seed: of the random images.
     """
+    settings = {"truncation_psi": truncation_psi, "progress": progress}
+    measure = partial(measure_queries, generator, catalog, parser=parser, batch_size=batch_size, **settings)
     candidates = {region: candidate_queries(catalog, region) for region in catalog.regions}
-    results = measure_queries(
-        generator,
-        catalog,
+    results = measure(
         {region: torch.stack([entry.query for entry in entries]) for region, entries in candidates.items()},
-        parser=parser,
         pairs=pairs,
         seed=seed,
-        truncation_psi=truncation_psi,
-        batch_size=batch_size,
-        progress=progress,
     )
-    defaults = {}
+    finalists: dict[str, list[Candidate]] = {}
     for region, measured in results.items():
         if not measured[0].pairs:
             logger.warning("No image shows the region %r; its default query stays empty.", region)
             continue
-        best = max(range(len(measured)), key=lambda index: score(measured[index]))
-        entry = candidates[region][best]
+        start = candidates[region][_best(measured)]
+        finalists[region] = [start]
+        if refine_steps:
+            query = refine_query(
+                generator, catalog, region, start.query, parser, steps=refine_steps, seed=seed + 1, **settings
+            )
+            finalists[region].append(replace(start, query=query, refined=True))
+    results = measure(
+        {region: torch.stack([entry.query for entry in entries]) for region, entries in finalists.items()},
+        pairs=4 * pairs,
+        seed=seed + 2,
+    )
+    defaults = {}
+    for region, measured in results.items():
+        winner = _best(measured)
+        entry = finalists[region][winner]
         catalog.default_queries[catalog.index(region)] = entry.query
-        defaults[region] = {"method": entry.method, "mode": entry.mode, **entry.params, **asdict(measured[best])}
+        how = {"method": entry.method, "mode": entry.mode, "refined": entry.refined, **entry.params}
+        defaults[region] = {**how, **asdict(measured[winner])}
     catalog.register_to_config(defaults=defaults)
+
+
+def _best(measured: Sequence[Separability]) -> int:
+    return max(range(len(measured)), key=lambda index: score(measured[index]))
 
 
 def _doubling(limit: int) -> list[int]:

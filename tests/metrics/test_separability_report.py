@@ -14,7 +14,15 @@ from tests.halves import REGIONS, HalvesParser, halves_generator
 def rows():
     generator, parser = halves_generator(), HalvesParser()
     catalog = build_catalog(
-        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=8, progress=False
+        generator,
+        parser,
+        regions=REGIONS,
+        layers=["conv1"],
+        num_clusters=2,
+        num_images=8,
+        pairs=8,
+        refine_steps=2,
+        progress=False,
     )
     return measure_curves(generator, catalog, parser, pairs=10, progress=False)
 

@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 from sfhub.errors import InputError
 from sfhub.metrics.separability import Separability
 from sfhub.regions.build import build_catalog, candidate_queries, score
-from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.catalog import MODES, RegionCatalog
 from sfhub.regions.sampling import sample_styles
 from tests.halves import REGIONS, HalvesParser, halves_generator
 
-SETTINGS = {"regions": REGIONS, "layers": ["conv1"], "num_images": 12, "pairs": 12, "progress": False}
+SETTINGS = {
+    "regions": REGIONS,
+    "layers": ["conv1"],
+    "num_images": 12,
+    "pairs": 12,
+    "refine_steps": 10,
+    "progress": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,14 @@ def test_the_same_seed_builds_the_same_catalog(built):
 
 def test_without_a_parser_every_cluster_is_a_region(tiny_generator):
     catalog = build_catalog(
-        tiny_generator, num_clusters=3, num_images=4, influence_images=1, pairs=2, batch_size=32, progress=False
+        tiny_generator,
+        num_clusters=3,
+        num_images=4,
+        influence_images=1,
+        pairs=2,
+        refine_steps=1,
+        batch_size=32,
+        progress=False,
     )
     assert catalog.regions == ("cluster 0", "cluster 1", "cluster 2") and catalog.layer == "convs.4"
     assert set(catalog.config.defaults) <= set(catalog.regions) and catalog.config.defaults
@@ -75,7 +89,7 @@ def test_an_unknown_layer_is_refused(tiny_generator):
 
 
 def test_candidates_name_the_query_they_are(tiny_catalog):
-    candidates = candidate_queries(tiny_catalog, "hair")
+    candidates = candidate_queries(tiny_catalog, "hair", modes=list(MODES))
     assert {entry.method for entry in candidates} == {"activation", "influence"}
     assert {entry.mode for entry in candidates} == {"threshold", "sequential", "simultaneous"}
     for entry in candidates:
