@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu, modulated_conv, normalize_second_moment, upsample
 
-__all__ = ["StyleGAN2Generator", "StyleLayout", "StyleSlice", "standard_channels"]
+__all__ = ["NoiseMode", "StyleGAN2Generator", "StyleLayout", "StyleSlice", "standard_channels"]
 
 NoiseMode = Literal["const", "random", "none"]
 

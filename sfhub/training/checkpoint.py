@@ -48,14 +48,13 @@ def load_checkpoint(
     path: str | Path,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
-    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Restore what `save_checkpoint` wrote and return its `progress`.
 
     Raises:
         InputError: if the file is truncated or belongs to networks of other sizes.
     """
-    tensors, progress = read_checkpoint(path, device)
+    tensors, progress = read_checkpoint(path)
     try:
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, name))
@@ -74,10 +73,10 @@ def load_checkpoint(
     return progress
 
 
-def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All tensors by `name/key`, and the progress record."""
     try:
-        with safe_open(path, framework="pt", device=str(device)) as opened:
+        with safe_open(path, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}, json.loads(opened.metadata()["progress"])
     except (SafetensorError, OSError, TypeError, KeyError) as error:
         raise InputError(f"{path} is no complete training checkpoint; remove it to start over.") from error

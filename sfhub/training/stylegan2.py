@@ -25,7 +25,7 @@ from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
@@ -53,6 +53,8 @@ class StyleGAN2Training:
         path_weight, path_interval: the same for path length, evaluated on half a batch.
         locality_weight, locality_interval: the same for `effective_area`, likewise.
         mixing_probability: how often two latents make one image (style mixing).
+        noise: feed random noise to every layer. Off, all detail has to come from the style code; a small generator
+            otherwise imitates eyes and mouths by noise for a long time.
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
         ada_target: sign statistic that ADA holds, None for no augmentation.
         mirror: flip half of the training images.
@@ -75,6 +77,7 @@ class StyleGAN2Training:
     locality_weight: float = 0.0
     locality_interval: int = 4
     mixing_probability: float = 0.9
+    noise: bool = True
     ema_images: int = 10_000
     ada_target: float | None = None
     mirror: bool = True
@@ -82,11 +85,18 @@ class StyleGAN2Training:
     save_images: int = 4_000
     sample_images: int = 4_000
 
+    @property
+    def noise_mode(self) -> NoiseMode:
+        """Noise of the generator while it trains."""
+        return "random" if self.noise else "none"
+
 
 _PORTRAITS = StyleGAN2Training(
     channels={"4": 192, "8": 192, "16": 192, "32": 96, "64": 48, "128": 24},
     discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 16},
-    locality_weight=1.0,
+    locality_weight=0.3,
+    mixing_probability=0.5,
+    noise=False,
 )
 
 PRESETS: dict[str, StyleGAN2Training] = {
@@ -158,7 +168,7 @@ def train_stylegan2(
     checkpoint = out_dir / "checkpoint.safetensors"
     modules = {"generator": G, "discriminator": D, "ema": ema}
     if checkpoint.is_file():
-        progress = load_checkpoint(checkpoint, modules, optimizers, device)
+        progress = load_checkpoint(checkpoint, modules, optimizers)
         step, ada.p = progress["images"] // per_step, progress["ada_p"]
         path_mean = torch.tensor(progress["path_mean"], device=device)
         logger.info("Going on from %s at %d images.", checkpoint, progress["images"])
@@ -185,7 +195,7 @@ def train_stylegan2(
         # One set of generated images for both updates.
         with accelerator.autocast():
             w_plus = _mixed_w(G, config, config.batch_size, random)
-            fake = G.synthesis(G.styles(w_plus), "random", generator=random)
+            fake = G.synthesis(G.styles(w_plus), config.noise_mode, generator=random)
 
         # Discriminator: real against generated, R1 every r1_interval steps.
         with accelerator.autocast():
@@ -294,7 +304,7 @@ def _path_regulariser(
 ) -> tuple[Tensor, Tensor]:
     """Back-propagate (||J_w^T y|| - a)^2, a being the running mean length; return mean length and the new a."""
     w_plus = _mixed_w(G, config, config.batch_size // 2, random)
-    lengths = path_lengths(G.synthesis(G.styles(w_plus), "random", generator=random), w_plus, random)
+    lengths = path_lengths(G.synthesis(G.styles(w_plus), config.noise_mode, generator=random), w_plus, random)
     path_mean = path_mean.lerp(accelerator.reduce(lengths.detach().mean(), "mean"), 0.02)
     penalty = (lengths - path_mean).square().mean()
     accelerator.backward(penalty * (config.path_weight * config.path_interval))
