@@ -1,0 +1,114 @@
+"""Official checkpoints -> folders that `from_pretrained` opens; the only place that reads pickles.
+
+    convert("ffhq.pkl", "ffhq")
+    StyleGAN2Generator.from_pretrained("ffhq")
+
+The generator lies in the folder itself, the discriminator, if the file has one, in its subfolder `discriminator`.
+`unpickler.py` says why this is safe with files from strangers, `registry.py` which families are known.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfhub.models.stylegan2 import StyleGAN2Generator
+
+from .files import safe_load
+from .networks import Checkpoint
+from .registry import ADAPTERS, Adapter, recognise
+from .saving import check_target, save
+
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "Checkpoint",
+    "ConversionReport",
+    "convert",
+    "convert_with_report",
+    "load_checkpoint",
+    "safe_load",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What was recognised and written; `str` gives it in one line.
+
+    Attributes:
+        folder: where the generator lies.
+        family: architecture and format of the file.
+        resolution: side of the image in pixels.
+        style_dimensions: length S of the style code.
+        num_classes: classes of a conditional generator, else 0.
+        parameters: number of weights of the generator.
+        discriminator: whether one was written too.
+        notes: clauses on what was left out or estimated.
+    """
+
+    folder: Path
+    family: str
+    resolution: int
+    style_dimensions: int
+    num_classes: int
+    parameters: int
+    discriminator: bool
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        networks = "generator and discriminator" if self.discriminator else "generator"
+        facts = (
+            f"{self.resolution} px, {self.style_dimensions:,} styles, {self.parameters / 1e6:.1f} M parameters{classes}"
+        )
+        return "; ".join([f"{self.family}, {facts}: {networks} written to {self.folder}", *self.notes])
+
+
+def convert(path: str | Path, out_dir: str | Path) -> Path:
+    """Convert an official checkpoint to a folder in diffusers' layout.
+
+    Args:
+        path: rosinality's `.pt`, NVIDIA's `.pkl`, or either's state dict as `.pt`, `.pth` or `.safetensors`.
+        out_dir: folder to write; new, empty, or an earlier conversion, which is then replaced.
+
+    Returns:
+        `out_dir`, which `StyleGAN2Generator.from_pretrained` opens.
+
+    Raises:
+        InputError: if the file cannot be opened safely or is of another architecture, or the folder cannot be written.
+    """
+    return convert_with_report(path, out_dir).folder
+
+
+def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionReport:
+    """As `convert`, and say what was recognised."""
+    folder = Path(out_dir).expanduser().resolve()
+    check_target(folder)
+    checkpoint = _open(path)
+    save(checkpoint, folder)
+    generator = checkpoint.generator
+    report = ConversionReport(
+        folder=folder,
+        family=checkpoint.family,
+        resolution=generator.config.resolution,
+        style_dimensions=generator.style_layout.size,
+        num_classes=generator.config.num_classes,
+        parameters=sum(parameter.numel() for parameter in generator.parameters()),
+        discriminator=checkpoint.discriminator is not None,
+        notes=checkpoint.notes,
+    )
+    logger.info("%s", report)
+    return report
+
+
+def load_checkpoint(path: str | Path) -> StyleGAN2Generator:
+    """The generator of an official checkpoint, without writing anything; errors as for `convert`."""
+    return _open(path).generator
+
+
+def _open(path: str | Path) -> Checkpoint:
+    path = Path(path).expanduser()
+    return recognise(safe_load(path), path.name)
