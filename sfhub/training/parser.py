@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector
+from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector, attribute_visibility
 from sfhub.portraits.parser import ParserOutput, PortraitParser
 from sfhub.training.data import RenderedPortraits
 
@@ -64,16 +64,17 @@ def train_parser(
     parser = PortraitParser(resolution=config.resolution).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(parser.parameters(), lr=config.learning_rate, weight_decay=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
-    targets = attribute_vector(dataset.attributes)
+    targets, visible = attribute_vector(dataset.attributes), attribute_visibility(dataset.attributes)
     random = torch.Generator().manual_seed(config.seed)
     bar = tqdm(range(config.steps), unit="step", disable=not accelerator.is_main_process)
     for _ in bar:
         index = torch.randint(len(dataset) - config.held_out, (config.batch_size,), generator=random)
-        image, mask, target = _batch(dataset, targets, index, device)
+        index = index.sort().values  # the order in which they lie on disk
+        image, mask = _batch(dataset, index, device)
         with accelerator.autocast():
             output = parser(degrade(image, random))
         mask_loss = F.cross_entropy(output.logits.float(), mask)
-        value_loss = attribute_loss(output.attributes.float(), target)
+        value_loss = attribute_loss(output.attributes.float(), targets[index].to(device), visible[index].to(device))
         accelerator.backward(mask_loss + config.attribute_weight * value_loss)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -99,14 +100,21 @@ def degrade(images: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(choose, blurred, images) * gain.to(images.device) + noise.to(images.device)
 
 
-def attribute_loss(values: Tensor, target: Tensor) -> Tensor:
-    """Mean over attributes of squared error (continuous) or cross-entropy (categorical), `[B, A]` each."""
+def attribute_loss(values: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+    """Mean over attributes of squared error (continuous) or cross-entropy (categorical).
+
+    Args:
+        values, target: predicted and true attribute vectors, `[B, A]`.
+        visible: `[B, A]`, 0 where the picture does not show an attribute (the colour of a hat that is not worn).
+    """
     losses = []
     for name, columns in attribute_columns().items():
+        seen = visible[:, columns.start]
         if ATTRIBUTES[name].choices:
-            losses.append(F.cross_entropy(values[:, columns], target[:, columns].argmax(dim=1)))
+            error = F.cross_entropy(values[:, columns], target[:, columns].argmax(dim=1), reduction="none")
         else:
-            losses.append(4 * F.mse_loss(values[:, columns], target[:, columns]))
+            error = 4 * (values[:, columns.start] - target[:, columns.start]).square()
+        losses.append((error * seen).sum() / seen.sum().clamp(min=1))
     return torch.stack(losses).mean()
 
 
@@ -122,13 +130,14 @@ def attribute_columns() -> dict[str, slice]:
 
 @torch.no_grad()
 def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out: int) -> dict[str, dict[str, float]]:
-    """Intersection over union per class; R^2 or accuracy per attribute, on the last `held_out` renders."""
-    targets = attribute_vector(dataset.attributes)[-held_out:]
+    """Intersection over union per class; R^2 or accuracy per attribute where it shows, on the last `held_out` renders."""
+    attributes = {name: value[-held_out:] for name, value in dataset.attributes.items()}
+    targets, visible = attribute_vector(attributes), attribute_visibility(attributes)
     device = next(parser.parameters()).device
     confusion = torch.zeros(len(CLASSES), len(CLASSES))
     values = []
     for index in torch.arange(len(dataset) - held_out, len(dataset)).split(50):
-        image, mask, _ = _batch(dataset, None, index, device)
+        image, mask = _batch(dataset, index, device)
         output: ParserOutput = parser(image)
         pairs = mask.flatten() * len(CLASSES) + output.logits.argmax(dim=1).flatten()
         confusion += torch.bincount(pairs.cpu(), minlength=confusion.numel()).view_as(confusion)
@@ -137,7 +146,8 @@ def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out
     overlap = confusion.diag() / (confusion.sum(0) + confusion.sum(1) - confusion.diag()).clamp(min=1)
     scores = {}
     for name, columns in attribute_columns().items():
-        a, b = found[:, columns], targets[:, columns]
+        seen = visible[:, columns.start] > 0
+        a, b = found[seen, columns], targets[seen, columns]
         if ATTRIBUTES[name].choices:
             scores[name] = (a.argmax(dim=1) == b.argmax(dim=1)).float().mean().item()
         else:
@@ -145,12 +155,8 @@ def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out
     return {"iou": dict(zip(CLASSES, overlap.tolist(), strict=True)), "attributes": scores}
 
 
-def _batch(
-    dataset: RenderedPortraits, targets: Tensor | None, index: Tensor, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Images `[B, 3, H, W]` in [-1, 1], masks `[B, H, W]` int64 and attribute targets of the given portraits."""
-    rows = index.sort().values
-    image = torch.from_numpy(dataset.images[rows.numpy()]).to(device).float() / 127.5 - 1
-    mask = torch.from_numpy(dataset.masks[rows.numpy()]).to(device).long()
-    image = image.contiguous(memory_format=torch.channels_last)
-    return image, mask, None if targets is None else targets[rows].to(device)
+def _batch(dataset: RenderedPortraits, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images `[B, 3, H, W]` in [-1, 1] and masks `[B, H, W]` int64 of the given portraits."""
+    image = torch.from_numpy(dataset.images[index.numpy()]).to(device).float() / 127.5 - 1
+    mask = torch.from_numpy(dataset.masks[index.numpy()]).to(device).long()
+    return image.contiguous(memory_format=torch.channels_last), mask

@@ -322,7 +322,7 @@ def _locality_regulariser(
         sign = 2.0 * torch.randint(2, (batch, 1), generator=random, device=s.device) - 1
         step = 2 * sign * s.detach().std(dim=0)[channel]
         both = torch.cat([s, s.scatter_add(1, channel, step)])
-        before, after = G.synthesis(both, "const").chunk(2)
+        before, after = G.synthesis(both, "const" if config.noise else "none").chunk(2)
         area = effective_area(before, after).mean()
     accelerator.backward(area * (config.locality_weight * config.locality_interval))
     return area
