@@ -44,6 +44,8 @@ WEIGHTS = "diffusion_pytorch_model"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # Largest configuration that is read; real ones have a few kilobytes.
 MAX_JSON = 2**24
+# Above every count, width and resolution in a configuration; a million layers take long to build even without weights.
+MAX_INTEGER = 2**16
 
 
 def first_line(error: Exception) -> str:
@@ -90,7 +92,9 @@ def check_description(folder: Path, name: str) -> None:
     if not is_bare(folder):
         description = read_json(folder / INDEX)
         components = component_classes(description)
-        if not components or any(not library.startswith("sfhub.") for library, _ in components.values()):
+        ours = all(library.startswith("sfhub.") for library, _ in components.values())
+        # A list for a class name is how diffusers asks for code from the folder.
+        if not components or not ours or not isinstance(description.get("_class_name"), str):
             raise InputError(
                 f"{name} is not a model of sfhub: it looks like a {_text(description.get('_class_name'))} with "
                 f"{', '.join(sorted({library for library, _ in components.values()})) or 'no'} components; open it "
@@ -160,6 +164,8 @@ def check_component(folder: Path, cls: type[ModelMixin], variant: str | None = N
     config = read_json(folder / CONFIG)
     if "quantization_config" in config:
         raise InputError(f"{folder / CONFIG} asks for quantised weights, which sfhub does not load; use plain ones.")
+    if (largest := max(_integers(config), default=0)) > MAX_INTEGER:
+        raise InputError(f"{folder / CONFIG} contains {_text(largest)}, more than a network has; get the model again.")
     shapes = _stored_shapes(folder, variant)
     try:
         with torch.device("meta"):
@@ -176,6 +182,15 @@ def check_component(folder: Path, cls: type[ModelMixin], variant: str | None = N
                 f"The weights in {folder} do not fit their {CONFIG}: {key} is {found} where shape {shape} is expected; "
                 "get the model again."
             )
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Magnitudes of all integers in decoded JSON."""
+    if isinstance(value, int):
+        yield abs(value)
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _integers(each)
 
 
 def _stored_shapes(folder: Path, variant: str | None) -> dict[str, list[int]]:
@@ -287,7 +302,14 @@ def keep_other_variants(target: Path, new: Path, variant: str | None) -> None:
         tag = file.name.split(".")[1].split("-")[0]
         link = new / file.parent.name / file.name
         if (None if tag == "safetensors" else tag) != variant and link.parent.is_dir() and not link.exists():
-            os.link(file, link)
+            _link(file, link)
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        os.link(file, link)
+    except OSError:  # a file system without hard links
+        shutil.copy2(file, link)
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:

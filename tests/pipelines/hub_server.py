@@ -103,10 +103,6 @@ def make_app(hub: Hub) -> FastAPI:
     async def fail_when_down(request: Request, answer: Callable):
         return Response("maintenance", 503) if hub.down else await answer(request)
 
-    @app.get("/api/whoami-v2")
-    async def whoami(request: Request):
-        return {"name": "tester", "type": "user"} if is_owner(request) else _error(401, "", "Invalid credentials")
-
     @app.post("/api/validate-yaml")
     async def validate_yaml():
         return {"errors": [], "warnings": []}
