@@ -1,0 +1,168 @@
+"""What the tab Mix regions shows, as HTML: pure functions from choices and pictures to markup.
+
+Names of regions come from a model that may be anybody's, so they are escaped. Pictures travel as `data:` URIs, which
+need no second request and no file on the server.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from sfhub.pipelines.sample import Sample
+from space.mixing import BASE, Mix, Session
+from space.pictures import (
+    DIFFERENCE_SCALE,
+    colour_of,
+    data_uri,
+    enlarge,
+    heat_map,
+    heat_stops,
+    hex_colour,
+    overlay,
+    thumbnail,
+)
+from space.workbench import Comparison
+
+__all__ = ["chips", "gallery", "gallery_template", "notes", "thumbnails", "views"]
+
+gallery_template = """
+<div class="gallery" role="group" aria-label="Portraits to take from">
+${value.map((item) => `
+  <button type="button" class="portrait" data-action="pick" data-seed="${item.seed}" aria-pressed="${item.picked}"
+          aria-label="Portrait ${item.seed}${item.use}">
+    <img src="${thumbnails[item.seed]}" alt="" width="128" height="128">
+    <span class="marks">${item.colours.map((colour) => `<i style="background:${colour}"></i>`).join('')}</span>
+    <span class="seed">${item.seed}</span>
+  </button>`).join('')}
+</div>
+"""
+"""Of `gallery` and `thumbnails`; the latter stay in the browser while a click changes only the former."""
+
+
+def thumbnails(samples: Mapping[int, Sample]) -> dict[str, str]:
+    """Seed, as JSON has keys, -> small picture as a `data:` URI."""
+    return {str(seed): data_uri(thumbnail(sample.image), quality=82) for seed, sample in samples.items()}
+
+
+def gallery(session: Session, regions: Sequence[str]) -> list[dict[str, Any]]:
+    """What each portrait on offer is used for, for `gallery_template`."""
+    return [_portrait(seed, session, regions) for seed in session.gallery]
+
+
+def _portrait(seed: int, session: Session, regions: Sequence[str]) -> dict[str, Any]:
+    used_for = [source.region for source in session.mix.sources if source.seed == seed]
+    uses = [*(["the base"] if seed == session.mix.base else []), *used_for]
+    return {
+        "seed": seed,
+        "picked": str(_active_seed(session) == seed).lower(),
+        "colours": [hex_colour(colour_of(regions.index(region))) for region in used_for],
+        "use": escape(f", used for {' and '.join(uses)}" if uses else ""),
+    }
+
+
+def _active_seed(session: Session) -> int | None:
+    if session.active == BASE:
+        return session.mix.base
+    source = session.mix.source(session.active)
+    return source.seed if source else None
+
+
+def chips(session: Session, regions: Sequence[str], pictures: Mapping[str, str]) -> str:
+    """The base and every region with its source, and what the next click on a portrait will do.
+
+    Args:
+        pictures: thumbnails of the base and all sources.
+    """
+    base = _chip(BASE, "Base", session, session.mix.base, pictures, "var(--body-text-color)")
+    others = [
+        _chip(region, region, session, source.seed if (source := session.mix.source(region)) else None, pictures,
+              hex_colour(colour_of(index)))
+        for index, region in enumerate(regions)
+    ]  # fmt: skip
+    if session.active == BASE:
+        hint = "Now click the portrait to start from."
+    else:
+        hint = f"Now click a portrait to take the <b>{escape(session.active)}</b> from."
+    return (
+        f'<div class="chip-list" role="group" aria-label="Regions">{base}{"".join(others)}</div>'
+        f'<p class="hint" aria-live="polite">{hint}</p>'
+    )
+
+
+def _chip(region: str, name: str, session: Session, seed: int | None, pictures: Mapping[str, str], colour: str) -> str:
+    name, target = escape(name), escape(region, quote=True)
+    active = session.active == region
+    picture = f'<img src="{pictures[str(seed)]}" alt="" width="40" height="40">' if seed is not None else "<i></i>"
+    note = "from the base" if seed is None else f"portrait {seed}"
+    clear = (
+        f'<button type="button" class="clear" data-action="clear" data-region="{target}" '
+        f'aria-label="Take {name} from the base again" title="Take {name} from the base again">&times;</button>'
+        if region != BASE and seed is not None
+        else ""
+    )
+    return (
+        f'<div class="chip{" active" if active else ""}" style="--region: {colour}">'
+        f'<button type="button" class="choose" data-action="choose" data-region="{target}" '
+        f'aria-pressed="{str(active).lower()}">{picture}<span><b>{name}</b><small>{note}</small></span></button>'
+        f"{clear}</div>"
+    )
+
+
+def views(comparison: Comparison) -> str:
+    """Result, base, regions and difference; the browser decides which of them is large."""
+    result, base = comparison.result.image, comparison.base.image
+    heat = heat_map(comparison.difference, comparison.changed)
+    shown = [
+        ("result", "Result", "The mixed portrait", enlarge(result)),
+        ("base", "Base", "The base portrait", enlarge(base)),
+        ("regions", "Regions", "The regions of the result in colours", overlay(result, comparison.segmentation)),
+        ("difference", "Difference", "Heat map of where the result differs from the base", heat),
+    ]
+    buttons = "".join(
+        f'<button type="button" class="view {key}" data-view="{key}" title="Show large">'
+        f'<img src="{data_uri(picture)}" alt="{description}"><span>{title}</span></button>'
+        for key, title, description, picture in shown
+    )
+    return f'<div class="views">{buttons}</div>'
+
+
+def notes(comparison: Comparison, mix: Mix) -> str:
+    """Legend of the regions, scale of the heat map, and how much changed inside and outside."""
+    segmentation = comparison.segmentation
+    legend = "".join(
+        f'<li><i style="background:{hex_colour(colour_of(index))}"></i><span>{escape(region)}</span></li>'
+        for index, region in enumerate(segmentation.regions)
+        if (segmentation.labels == index).any()
+    )
+    ticks = "".join(f"<span>{DIFFERENCE_SCALE * part / 5:.0f}</span>" for part in range(6))
+    return (
+        f'<div class="notes"><ul class="legend" aria-label="Colours of the regions">{legend}</ul>'
+        f'<div class="scale"><div class="bar" style="background:linear-gradient(to right,{",".join(heat_stops())})">'
+        f'</div><div class="ticks">{ticks}</div></div>'
+        f'<p class="summary" role="status">{_summary(comparison, mix)}</p></div>'
+    )
+
+
+def _summary(comparison: Comparison, mix: Mix) -> str:
+    if not mix.sources:
+        return "Nothing is mixed yet: the result is the base."
+    names = escape(_listed([source.region for source in mix.sources]))
+    if comparison.inside is None:
+        return f"Neither the base nor the result shows {names}."
+    if comparison.outside is None:
+        return f"Mean colour difference &Delta;E: <b>{comparison.inside:.1f}</b>; nothing lies outside."
+    return (
+        f"Mean colour difference &Delta;E: <b>{comparison.inside:.1f}</b> inside {names}, "
+        f"<b>{comparison.outside:.1f}</b> outside, <b>{_ratio(comparison.inside, comparison.outside)}</b>"
+    )
+
+
+def _ratio(inside: float, outside: float) -> str:
+    if outside < inside / 1000 or outside == 0:
+        return "all inside"
+    ratio = inside / outside
+    return f"{ratio:.0f} : 1" if ratio >= 10 else f"{ratio:.1f} : 1"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,57 @@
+import numpy as np
+
+from sfhub.pipelines.sample import Segmentation
+from space import mix_regions_view as view
+from space.mixing import BASE, Mix, Session, Source
+from space.workbench import Comparison
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+PICTURES = {"1": "data:one", "2": "data:two"}
+
+
+def comparison(inside: float, outside: float) -> Comparison:
+    changed = np.array([[True, False]])
+    difference = np.array([[inside, outside]], dtype=np.float32)
+    return Comparison(None, None, Segmentation(np.array([[0, 1]]), ("hair", HOSTILE)), changed, difference)
+
+
+def test_names_of_regions_are_shown_as_text_whatever_a_model_calls_them():
+    session = Session(Mix(1, sources=(Source(HOSTILE, 2),)), (1, 2), active=HOSTILE)
+    shown = [
+        view.chips(session, (HOSTILE,), PICTURES),
+        view.notes(comparison(1, 1), session.mix),
+        *(item["use"] for item in view.gallery(session, (HOSTILE,))),
+    ]
+    assert all("<img src=x" not in markup and 'onerror="' not in markup for markup in shown)
+    assert all("&lt;img src=x" in markup for markup in (shown[0], shown[1], shown[3]))
+
+
+def test_a_region_shows_its_source_and_can_be_cleared_but_one_without_cannot():
+    shown = view.chips(Session(Mix(1, sources=(Source("hair", 2),)), (1, 2)), ("hair", "mouth"), PICTURES)
+    assert shown.count('data-action="clear"') == 1
+    assert 'data-action="clear" data-region="hair"' in shown
+    assert "data:two" in shown
+    assert "portrait 2" in shown
+
+
+def test_the_hint_says_where_the_next_click_goes():
+    session = Session(Mix(1), (1, 2), active="hair")
+    assert "take the <b>hair</b> from" in view.chips(session, ("hair",), PICTURES)
+    assert "the portrait to start from" in view.chips(session.choose(BASE), ("hair",), PICTURES)
+
+
+def test_the_gallery_marks_the_portrait_in_use_for_the_chosen_region():
+    session = Session(Mix(1, sources=(Source("hair", 2),)), (1, 2, 3), active="hair")
+    shown = {item["seed"]: item for item in view.gallery(session, ("hair",))}
+    assert [shown[seed]["picked"] for seed in (1, 2, 3)] == ["false", "true", "false"]
+    assert shown[1]["use"] == ", used for the base"
+    assert shown[2]["use"] == ", used for hair"
+    assert len(shown[2]["colours"]) == 1
+
+
+def test_the_notes_put_inside_and_outside_in_proportion():
+    mix = Mix(1, sources=(Source("hair", 2),))
+    assert "<b>13.0</b> inside hair, <b>2.0</b> outside, <b>6.5 : 1</b>" in view.notes(comparison(13, 2), mix)
+    assert "<b>15 : 1</b>" in view.notes(comparison(30, 2), mix)
+    assert "all inside" in view.notes(comparison(13, 0), mix)
+    assert "Nothing is mixed yet" in view.notes(comparison(0, 0), Mix(1))

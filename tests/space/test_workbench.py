@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from sfhub.errors import InputError
+from sfhub.pipelines.sample import Segmentation
+from space.mixing import Mix, Source
+from space.workbench import Comparison, Memory, Workbench
+
+
+@pytest.fixture
+def workbench(tiny_pipeline):
+    return Workbench(tiny_pipeline)
+
+
+def test_samples_come_in_the_order_asked_for_and_are_made_once(workbench):
+    first = workbench.samples([3, 1], 0.7)
+    again = workbench.samples([1, 2, 3], 0.7)
+    assert again[0] is first[1]
+    assert again[2] is first[0]
+    assert [sample.recipe["steps"][0]["seed"] for sample in again] == [1, 2, 3]
+
+
+def test_another_psi_is_another_portrait(workbench):
+    a, b = workbench.samples([1], 0.5)[0], workbench.samples([1], 1.0)[0]
+    assert a.image.tobytes() != b.image.tobytes()
+
+
+def test_a_mix_is_the_pipelines_and_is_made_once(workbench, tiny_pipeline):
+    base, other = tiny_pipeline.sample([1, 2])
+    expected = tiny_pipeline.mix(base, {"hair": other}, strength=0.5)
+    mix = Mix(1, 0.7, (Source("hair", 2, 0.5),))
+    found = workbench.compare(mix)
+    assert found.result.image.tobytes() == expected.image.tobytes()
+    assert found.result.recipe == expected.recipe
+    assert workbench.compare(Mix(1, 0.7, (Source("hair", 2, 0.5),))) is found
+
+
+def test_without_sources_the_result_is_the_base_and_nothing_differs(workbench):
+    found = workbench.compare(Mix(1))
+    assert found.result.image.tobytes() == found.base.image.tobytes()
+    assert not found.difference.any()
+    assert found.inside is None
+    assert found.outside == 0
+
+
+def test_inside_and_outside_are_means_over_the_changed_regions_and_the_rest():
+    changed = np.array([[True, False], [False, False]])
+    difference = np.array([[12, 3], [0, 3]], dtype=np.float32)
+    found = Comparison(None, None, Segmentation(changed.astype(int), ("a", "b")), changed, difference)
+    assert found.inside == 12
+    assert found.outside == 2
+
+
+def test_changed_regions_are_taken_where_base_or_result_has_them(workbench, tiny_pipeline):
+    found = workbench.compare(Mix(1, 0.7, (Source("hair", 2),)))
+    before, after = tiny_pipeline.segment([found.base, found.result])
+    assert (found.changed == (before.mask("hair") | after.mask("hair"))).all()
+
+
+def test_a_saved_picture_comes_back_as_its_mix_and_as_itself(workbench, tmp_path):
+    mix = Mix(1, 0.7, (Source("hair", 2, 0.5), Source("mouth", 3)))
+    saved = workbench.compare(mix).result
+    path = saved.save(tmp_path / "a.png")
+    assert workbench.read_mix(path) == mix
+    assert workbench.remake(path).image.tobytes() == saved.image.tobytes()
+
+
+def test_a_picture_of_another_model_is_refused_by_name(workbench, tiny_generator, tmp_path):
+    sample = workbench.samples([1], 0.7)[0]
+    sample.recipe["model"] = {**sample.recipe["model"], "name": "cars", "revision": "sha256:0"}
+    path = sample.save(tmp_path / "a.png")
+    for use in (workbench.read_mix, workbench.remake):
+        with pytest.raises(InputError, match=r"made with the model cars .*, but this page runs StyleGANPipeline"):
+            use(path)
+
+
+def test_memory_forgets_what_was_used_longest_ago():
+    memory = Memory(2)
+    memory.put("a", 1)
+    memory.put("b", 2)
+    memory.get("a")
+    memory.put("c", 3)
+    assert [memory.get(key) for key in "abc"] == [1, None, 3]
