@@ -198,7 +198,8 @@ def _check_interpolate(where: str, step: Step) -> None:
     _need(len(step["inputs"]) == 2, f"inputs of {where}", step["inputs"], "two steps")
     _need(_is_number(step.get("position"), 0, 1), f"position of {where}", step.get("position"), "a number from 0 to 1")
     regions = step.get("regions")
-    _need(regions is None or _is_names(regions), f"regions of {where}", regions, "a list of different names or null")
+    fine = regions is None or (_is_names(regions) and regions)
+    _need(fine, f"regions of {where}", regions, "a list of different names or null")
     check_query(step.get("query"))
 
 

@@ -27,7 +27,10 @@ def redo(
     device: str = "cpu",
     **kwargs: Any,
 ) -> Sample:
-    """Make a picture again from its recipe; on the same CPU and version of PyTorch it is equal bit for bit.
+    """Make a picture again from its recipe.
+
+    With the same CPU, number of threads and version of PyTorch it is equal bit for bit, whatever batch it was made in;
+    otherwise rounding may move single pixels by a level.
 
     Args:
         image: a PNG file saved by sfhub, or a picture opened from one.

@@ -22,7 +22,7 @@ class Sample:
 
     Attributes:
         image: RGB.
-        s: flat style code `[1, S]` on the generator's device.
+        s: flat style code `[1, S]`, of a new sample on the generator's device.
         recipe: how it was made, plain JSON data (`sfhub.pipelines.recipe`).
     """
 

@@ -161,7 +161,9 @@ class StyleGANPipeline(SfhubPipeline):
         """
         if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 1000:
             raise InputError(f"A film of {steps!r} pictures cannot be made; take a whole number from 2 to 1000.")
-        names = None if regions is None else [self._known_region(name) for name in regions]
+        names = None if regions is None else [self._known_region(name) for name in dict.fromkeys(regions)]
+        if names == []:
+            raise InputError(f"No region was named to move; choose from {', '.join(self.regions)}, or move them all.")
         step = {"op": "interpolate", "inputs": [], "regions": names, "query": _query_settings(method, query)}
         return self._derive([((a, b), {**step, "position": k / (steps - 1)}) for k in range(steps)])
 
@@ -246,7 +248,7 @@ class StyleGANPipeline(SfhubPipeline):
         """Pictures made from other pictures, each by one step."""
         for inputs, _ in made:
             self._same_model(inputs)
-        codes = [self._code(step, [each.s for each in inputs]) for inputs, step in made]
+        codes = [self._code(step, [self._code_here(each) for each in inputs]) for inputs, step in made]
         return self._render(codes, [extend([each.recipe for each in inputs], step) for inputs, step in made])
 
     def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
@@ -266,6 +268,10 @@ class StyleGANPipeline(SfhubPipeline):
             return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
         weights = [self._query(name, step["query"]) for name in step["regions"]]
         return interpolate_styles(a, b, torch.stack(weights).sum(dim=0).clamp(max=1), step["position"])
+
+    def _code_here(self, sample: Sample) -> Tensor:
+        """The code of a sample, which may have been put elsewhere to rest, where the generator is."""
+        return sample.s.to(self.device, self.dtype)
 
     def _sampled_code(self, seed: int, truncation_psi: float, label: int | None) -> Tensor:
         # Drawn on the CPU, whose generator is the same everywhere, so that a seed means one face on any device.
@@ -307,7 +313,7 @@ class StyleGANPipeline(SfhubPipeline):
             layer = self.catalog.layer
             # Synthesis may stop at the layer that the clusters are of.
             _, activations = self.generator.synthesis(
-                sample.s,
+                self._code_here(sample),
                 resolution=self.generator.style_layout[layer].resolution,
                 return_activations=[layer],
             )

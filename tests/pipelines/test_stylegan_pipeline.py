@@ -1,5 +1,7 @@
 """Sampling, mixing, comparing and segmenting with a tiny random generator."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -202,6 +204,8 @@ def test_a_film_of_one_region_ends_at_the_mix(tiny_pipeline, abc):
     torch.testing.assert_close(film[-1].s, tiny_pipeline.mix(abc[0], {"hair": abc[1]}).s)
     with pytest.raises(InputError, match="There is no region 'tail'"):
         tiny_pipeline.interpolate(abc[0], abc[1], steps=3, regions=["tail"])
+    with pytest.raises(InputError, match="No region was named to move"):
+        tiny_pipeline.interpolate(abc[0], abc[1], steps=3, regions=[])
 
 
 @pytest.mark.parametrize("steps", [1, 1001, 2.5])
@@ -272,6 +276,12 @@ def test_the_progress_bar_can_be_switched_off(tiny_generator, capsys):
 def test_short_work_shows_no_progress_bar(tiny_generator, capsys):
     StyleGANPipeline(tiny_generator).sample([1, 2])
     assert capsys.readouterr().err == ""
+
+
+def test_a_picture_put_to_rest_in_another_precision_can_be_used_again(tiny_pipeline, abc):
+    resting = dataclasses.replace(abc[0], s=abc[0].s.double())
+    assert torch.equal(tiny_pipeline.mix(resting, {"hair": abc[1]}).s, tiny_pipeline.mix(abc[0], {"hair": abc[1]}).s)
+    assert np.array_equal(tiny_pipeline.segment(resting).labels, tiny_pipeline.segment(abc[0]).labels)
 
 
 def test_an_unknown_device_is_one_sentence(tiny_pipeline):
