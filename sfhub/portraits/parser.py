@@ -1,6 +1,7 @@
 """Portrait parser: image -> semantic mask and attribute values, trained on renders.
 
-A small U-Net with a regression head. It names activation clusters, measures edits (which attributes moved, where) and
+A small U-Net with a regression head; it works on 2x2 blocks of pixels (space to depth), which makes it four times as
+fast and keeps the mask's resolution. It names activation clusters, measures edits (which attributes moved, where) and
 lends its features to the Fréchet distance on portraits, as Inception and face parsers do for photographs.
 """
 
@@ -38,7 +39,7 @@ class PortraitParser(ModelMixin, ConfigMixin):
 
     Args:
         resolution: images are resized to this side first, and the logits back.
-        widths: channels per level, each level at half the side of the one before.
+        widths: channels per level, the first at half the image's side, each next at half the side of the one before.
         feature_dim: length F of the feature vector.
         class_names: semantic classes, in the order of the mask's numbers.
         attribute_names: entries of the attribute vector.
@@ -51,20 +52,20 @@ class PortraitParser(ModelMixin, ConfigMixin):
         self,
         *,
         resolution: int = 128,
-        widths: tuple[int, ...] = (16, 32, 48, 64, 96),
+        widths: tuple[int, ...] = (24, 32, 48, 64),
         feature_dim: int = 128,
         class_names: tuple[str, ...] = CLASSES,
         attribute_names: tuple[str, ...] = ATTRIBUTE_VECTOR_NAMES,
     ):
         super().__init__()
         self.encoder = nn.ModuleList(
-            _Block(before, width) for before, width in zip((3, *widths[:-1]), widths, strict=True)
+            _Block(before, width) for before, width in zip((12, *widths[:-1]), widths, strict=True)
         )
         self.decoder = nn.ModuleList(
             _Block(deep + shallow, shallow) for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.classify = nn.Conv2d(widths[0], len(class_names), 1)
-        side = resolution // 2 ** (len(widths) - 1)
+        self.classify = nn.Conv2d(widths[0], 4 * len(class_names), 1)
+        side = resolution // 2 ** len(widths)
         self.squeeze = nn.Conv2d(widths[-1], 32, 1)
         self.embed = nn.Linear(32 * side * side, feature_dim)
         self.regress = nn.Linear(feature_dim, len(attribute_names))
@@ -74,6 +75,7 @@ class PortraitParser(ModelMixin, ConfigMixin):
         size = image.shape[-2:]
         side = self.config.resolution
         x = image if tuple(size) == (side, side) else _resize(image, (side, side))
+        x = F.pixel_unshuffle(x, 2)
         skips = []
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else F.avg_pool2d(x, 2))
@@ -81,7 +83,7 @@ class PortraitParser(ModelMixin, ConfigMixin):
         features = F.silu(self.embed(F.silu(self.squeeze(x)).flatten(1)))
         for block, skip in zip(self.decoder, skips[-2::-1], strict=True):
             x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
-        logits = self.classify(x)
+        logits = F.pixel_shuffle(self.classify(x), 2)
         return ParserOutput(
             logits if logits.shape[-2:] == size else _resize(logits, size), self.regress(features), features
         )

@@ -39,7 +39,7 @@ class ParserTraining:
 
     resolution: int = 128
     steps: int = 4_000
-    batch_size: int = 24
+    batch_size: int = 16
     learning_rate: float = 2e-3
     attribute_weight: float = 1.0
     held_out: int = 1_000

@@ -91,9 +91,11 @@ class StyleGAN2Training:
         return "random" if self.noise else "none"
 
 
+WEIGHTS_STREAM = 3_141_592_653  # far from the seeds that users draw latents with; 32 bits, as CPU generators take
+
 _PORTRAITS = StyleGAN2Training(
     channels={"4": 192, "8": 192, "16": 192, "32": 96, "64": 48, "128": 24},
-    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 16},
+    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 32},
     locality_weight=0.3,
     mixing_probability=0.5,
     noise=False,
@@ -141,8 +143,8 @@ def train_stylegan2(
     per_step = config.batch_size * world
     out_dir.mkdir(parents=True, exist_ok=True)
 
-    # Build.
-    torch.manual_seed(config.seed)
+    # Build. The weights get a stream of their own: latents drawn from the same seed would repeat the first weights.
+    torch.manual_seed(WEIGHTS_STREAM + config.seed)
     torch.set_flush_denormal(True)  # the moving average of tiny numbers would slow a CPU down many times
     G = StyleGAN2Generator(
         resolution=config.resolution,
@@ -258,15 +260,25 @@ def train_stylegan2(
     return ema
 
 
+@torch.no_grad()
 def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
-    """Take over the layers of a lower-resolution training; new toRGB layers start at zero, adding nothing yet."""
+    """Take over the layers of a lower-resolution training so that both networks start where they stopped.
+
+    New toRGB layers start at zero, so the picture is the old one enlarged. If the new first block of the discriminator
+    keeps the number of channels, it starts as plain down-sampling, so the verdict is the old one on the picture reduced.
+    """
     missing = load_matching(G, checkpoint, "ema")
-    load_matching(D, checkpoint, "discriminator")
+    if len(missing) == len(G.state_dict()):
+        raise InputError(f"Nothing in {checkpoint} fits this generator; start from a training with the same channels.")
     for name in missing:
         if name.startswith("to_rgb") and name.endswith(".weight") and "affine" not in name:
             nn.init.zeros_(G.get_parameter(name))
-    if len(missing) == len(G.state_dict()):
-        raise InputError(f"Nothing in {checkpoint} fits this generator; start from a training with the same channels.")
+    new = set(load_matching(D, checkpoint, "discriminator"))
+    for side, block in D.blocks.items():
+        if f"blocks.{side}.skip.weight" in new and "from_rgb.weight" not in new:
+            nn.init.zeros_(block.conv1.weight)
+            gain = block.skip.weight_gain * math.sqrt(0.5)  # equalisation and the block's own scaling
+            block.skip.weight.copy_(torch.eye(len(block.skip.weight))[:, :, None, None] / gain)
 
 
 def _step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:

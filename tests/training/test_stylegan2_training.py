@@ -12,9 +12,12 @@ import torch
 from accelerate import Accelerator
 
 from sfhub.errors import InputError
+from sfhub.models.layers import blur_downsample
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
-from sfhub.training.stylegan2 import StyleGAN2Training, train_stylegan2
+from sfhub.training.checkpoint import read_checkpoint, save_checkpoint
+from sfhub.training.stylegan2 import StyleGAN2Training, _start_from, train_stylegan2
 
 TINY = {
     "resolution": 16,
@@ -78,8 +81,6 @@ def test_training_killed_by_the_system_resumes_from_a_whole_checkpoint(tmp_path)
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    from sfhub.training.checkpoint import read_checkpoint
-
     images = read_checkpoint(out / "checkpoint.safetensors")[1]["images"]
     resumed = train(out, images + 16)
     whole = train(tmp_path / "whole", images + 16)
@@ -148,3 +149,26 @@ def test_adaptive_probability_rises_while_the_discriminator_overfits_and_falls_a
     off = AdaptiveProbability(None)
     off.update(1.0, 1000)
     assert off.p == 0.0
+
+
+def test_higher_resolution_discriminator_starts_with_the_old_verdict_on_the_reduced_picture(tmp_path):
+    sizes = {"z_dim": 8, "w_dim": 8, "num_mapping_layers": 2}
+    low = {
+        "ema": StyleGAN2Generator(resolution=16, channels=TINY["channels"], **sizes),
+        "discriminator": StyleGAN2Discriminator(resolution=16, channels=TINY["channels"]),
+    }
+    save_checkpoint(tmp_path / "low.safetensors", low, {}, {})
+    channels = {**TINY["channels"], "32": TINY["channels"]["16"]}
+    G = StyleGAN2Generator(resolution=32, channels=channels, **sizes)
+    D = StyleGAN2Discriminator(resolution=32, channels=channels)
+    _start_from(G, D, tmp_path / "low.safetensors")
+    images = torch.rand(4, 3, 4, 4).repeat_interleave(8, dim=2).repeat_interleave(8, dim=3) * 2 - 1
+    torch.testing.assert_close(D(images), low["discriminator"](blur_downsample(images)), rtol=0.2, atol=0.05)
+
+
+def test_latents_of_the_training_seed_do_not_repeat_the_first_weights(tmp_path):
+    ema = train(tmp_path, 4, learning_rate=0.0)
+    z = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+    weight = ema.mapping_network.layers[0].weight
+    cosine = torch.nn.functional.cosine_similarity(z, weight, dim=1)
+    assert cosine.abs().max() < 0.9
