@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from sfhub.models.stylegan2 import StyleGAN2Generator
@@ -30,8 +31,8 @@ def main(
     """Build the region catalog of a generator."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     catalog = build_catalog(
-        StyleGAN2Generator.from_pretrained(generator).to(device).eval(),
-        PortraitParser.from_pretrained(parser).to(device).eval() if parser else None,
+        StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval(),
+        PortraitParser.from_pretrained(parser).to(device, memory_format=torch.channels_last).eval() if parser else None,
         seed,
         num_clusters=clusters,
         num_images=images,

@@ -59,8 +59,8 @@ def main(
 ) -> None:
     """Write an uncurated 8 x 8 grid at psi 0.7 and the Fréchet distances."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    G = StyleGAN2Generator.from_pretrained(generator).to(device).eval()
-    network = PortraitParser.from_pretrained(parser).to(device).eval()
+    G = StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval()
+    network = PortraitParser.from_pretrained(parser).to(device, memory_format=torch.channels_last).eval()
     resolution = G.config.resolution
     save_samples(G, out / "grid.png")
 

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from sfhub.metrics.separability_report import measure_curves, save_report
@@ -35,7 +36,7 @@ def main(
 ) -> None:
     """Measure transfer against leak for every region."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    network = StyleGAN2Generator.from_pretrained(generator).to(device).eval()
+    network = StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval()
     masks = PortraitParser.from_pretrained(parser).to(device).eval() if parser else None
     if catalog:
         regions = RegionCatalog.from_pretrained(catalog).to(device)

@@ -24,14 +24,22 @@ from sfhub.training.stylegan2 import PRESETS, train_stylegan2
 def main(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, samples and the log.")],
     preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "portraits128",
-    images_folder: Annotated[Path | None, typer.Option(help="Train on these pictures, not on rendered portraits.")] = None,
+    images_folder: Annotated[
+        Path | None, typer.Option(help="Train on these pictures, not on rendered portraits.")
+    ] = None,
     renders: Annotated[int, typer.Option(help="How many portraits to render for training.")] = 30_000,
-    init_from: Annotated[Path | None, typer.Option(help="Checkpoint of a lower-resolution training to start from.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a lower-resolution training to start from.")
+    ] = None,
     images: Annotated[int | None, typer.Option(help="Length of the training in images.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step and process.")] = None,
-    locality_weight: Annotated[float | None, typer.Option(help="Weight of the locality regulariser, 0 to switch off.")] = None,
-    path_weight: Annotated[float | None, typer.Option(help="Weight of path length regularisation, 0 to switch off.")] = None,
+    locality_weight: Annotated[
+        float | None, typer.Option(help="Weight of the locality regulariser, 0 to switch off.")
+    ] = None,
+    path_weight: Annotated[
+        float | None, typer.Option(help="Weight of path length regularisation, 0 to switch off.")
+    ] = None,
     r1_gamma: Annotated[float | None, typer.Option(help="Weight of R1.")] = None,
     ada_target: Annotated[float | None, typer.Option(help="Switch ADA on with this target, 0.6 in the paper.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of both networks.")] = None,

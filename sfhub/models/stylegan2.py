@@ -370,9 +370,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         return self.synthesis(self.styles(w_plus), noise_mode)
 
 
-def _noise(
-    layer: SynthesisLayer, batch: int, mode: NoiseMode, generator: torch.Generator | None
-) -> Tensor | None:
+def _noise(layer: SynthesisLayer, batch: int, mode: NoiseMode, generator: torch.Generator | None) -> Tensor | None:
     """Noise `[1 or B, 1, h, w]` for a layer, None for none."""
     if mode == "none":
         return None

@@ -59,7 +59,9 @@ def load_checkpoint(
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, name))
     except RuntimeError as error:
-        raise InputError(f"The checkpoint {path} was made with other network settings; train in a new folder.") from error
+        raise InputError(
+            f"The checkpoint {path} was made with other network settings; train in a new folder."
+        ) from error
     for name, optimizer in optimizers.items():
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
@@ -77,7 +79,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     """All tensors by `name/key`, and the progress record."""
     try:
         with safe_open(path, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}, json.loads(opened.metadata()["progress"])
+            keys = opened.keys()  # a file handle, not a mapping
+            return {key: opened.get_tensor(key) for key in keys}, json.loads(opened.metadata()["progress"])
     except (SafetensorError, OSError, TypeError, KeyError) as error:
         raise InputError(f"{path} is no complete training checkpoint; remove it to start over.") from error
 

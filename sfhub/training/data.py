@@ -120,7 +120,9 @@ class BatchOrder:
     Starting at `first_step` yields exactly what an uninterrupted run would yield from there.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int = 0, first_step: int = 0, rank: int = 0, world: int = 1):
+    def __init__(
+        self, size: int, batch_size: int, *, seed: int = 0, first_step: int = 0, rank: int = 0, world: int = 1
+    ):
         if size < batch_size * world:
             raise InputError(f"{size} images are fewer than one batch of {batch_size * world}; lower the batch size.")
         self.size, self.batch_size, self.seed = size, batch_size, seed

@@ -1,7 +1,7 @@
 """Training the portrait parser on renders: cross-entropy for the mask, regression and cross-entropy for attributes.
 
-The parser later looks at *generated* portraits, which are a little blurred and noisy, so training images are degraded at
-random. Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
+The parser later looks at *generated* portraits, a little blurred and noisy, so training images are degraded at random.
+ Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
 """
 
 import json
@@ -92,7 +92,9 @@ def degrade(images: Tensor, random: torch.Generator) -> Tensor:
     """Half of the images `[B, 3, H, W]` blurred by down- and up-scaling, all with a little noise and gain."""
     batch, _, height, width = images.shape
     scale = 0.4 + 0.6 * torch.rand(1, generator=random).item()
-    small = F.interpolate(images, (math.ceil(height * scale), math.ceil(width * scale)), mode="bilinear", antialias=True)
+    small = F.interpolate(
+        images, (math.ceil(height * scale), math.ceil(width * scale)), mode="bilinear", antialias=True
+    )
     blurred = F.interpolate(small, (height, width), mode="bilinear")
     choose = (torch.rand(batch, 1, 1, 1, generator=random) < 0.5).to(images.device)
     gain = 1 + 0.05 * torch.randn(batch, 3, 1, 1, generator=random)
@@ -130,7 +132,7 @@ def attribute_columns() -> dict[str, slice]:
 
 @torch.no_grad()
 def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out: int) -> dict[str, dict[str, float]]:
-    """Intersection over union per class; R^2 or accuracy per attribute where it shows, on the last `held_out` renders."""
+    """Intersection over union per class; R^2 or accuracy per visible attribute; on the last `held_out` renders."""
     attributes = {name: value[-held_out:] for name, value in dataset.attributes.items()}
     targets, visible = attribute_vector(attributes), attribute_visibility(attributes)
     device = next(parser.parameters()).device

@@ -268,7 +268,7 @@ def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: st
     """Take over the layers of a lower-resolution training so that both networks start where they stopped.
 
     New toRGB layers start at zero, so the picture is the old one enlarged. If the new first block of the discriminator
-    keeps the number of channels, it starts as plain down-sampling, so the verdict is the old one on the picture reduced.
+    keeps the number of channels, it starts as plain down-sampling, so the verdict is the old one on the small picture.
     """
     missing = load_matching(G, checkpoint, "ema")
     if len(missing) == len(G.state_dict()):

@@ -1,5 +1,7 @@
 """The generator's contract: three steps from latent to image, S space, noise, early stop, activations."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -13,7 +15,11 @@ CHANNELS = {"4": 16, "8": 12, "16": 10, "32": 8}
 @pytest.fixture(scope="module")
 def generator():
     torch.manual_seed(0)
-    G = StyleGAN2Generator(resolution=32, z_dim=24, w_dim=20, num_mapping_layers=2, channels=CHANNELS).eval().requires_grad_(False)
+    G = (
+        StyleGAN2Generator(resolution=32, z_dim=24, w_dim=20, num_mapping_layers=2, channels=CHANNELS)
+        .eval()
+        .requires_grad_(False)
+    )
     for layer in (G.conv1, *G.convs):
         layer.noise_strength.fill_(0.3)
     return G
@@ -31,7 +37,7 @@ def test_style_code_holds_convolutions_first_then_to_rgb_layers(generator):
     assert kinds == sorted(kinds)  # "conv" before "to_rgb"
     assert [entry.name for entry in layout][:3] == ["conv1", "convs.0", "convs.1"]
     assert layout["convs.0"].width == 16 and layout["convs.1"].width == 12 and layout["to_rgbs.2"].width == 8
-    assert layout[0].start == 0 and all(a.stop == b.start for a, b in zip(layout, layout[1:], strict=False))
+    assert layout[0].start == 0 and all(a.stop == b.start for a, b in itertools.pairwise(layout))
     assert layout.conv_size == layout["to_rgb1"].start
 
 

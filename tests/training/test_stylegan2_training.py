@@ -114,7 +114,9 @@ def test_higher_resolution_starts_as_the_lower_one_enlarged(tmp_path):
     torch.testing.assert_close(high.synthesis(high.styles(w_plus), resolution=16), low(z), rtol=1e-4, atol=1e-5)
     skip = high.synthesis(high.styles(w_plus), resolution=16)
     full = high.synthesis(high.styles(w_plus))
-    torch.testing.assert_close(torch.nn.functional.avg_pool2d(full, 2)[..., 2:-2, 2:-2], skip[..., 2:-2, 2:-2], atol=0.3, rtol=0)
+    torch.testing.assert_close(
+        torch.nn.functional.avg_pool2d(full, 2)[..., 2:-2, 2:-2], skip[..., 2:-2, 2:-2], atol=0.3, rtol=0
+    )
 
 
 def test_checkpoint_of_other_sizes_is_refused_in_one_sentence(tmp_path):
