@@ -1,7 +1,7 @@
 """Training the portrait parser on renders: cross-entropy for the mask, regression and cross-entropy for attributes.
 
 The parser later looks at *generated* portraits, a little blurred and noisy, so training images are degraded at random.
- Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
+Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
 """
 
 import json
