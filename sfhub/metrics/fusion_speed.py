@@ -1,0 +1,134 @@
+"""How fast a fusion hierarchy is, against what it cannot avoid and against the structure of the public code.
+
+Two yardsticks, timed in the same run, in turn with the hierarchy itself:
+
+- *floor*: nothing but the matrix products, each weight read once for all rows (style layers, siblings, batch);
+- *per layer*: every sample, sibling and style layer in a pass of its own, as the public code of StyleFusion goes
+  through its networks (`stylefusion/fusion_net.py`). It computes the same codes. Samples come one after the other, so
+  one of them is timed and the time multiplied by the batch size.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfhub.models.fusion import FusionHierarchy, FusionNet, LatentBlender
+from sfhub.models.layers import leaky_relu
+
+__all__ = ["matrix_products", "measure", "one_layer_at_a_time"]
+
+
+def measure(hierarchy: FusionHierarchy, codes: Mapping[str, Tensor], repeats: int = 5, slow_repeats: int = 1) -> dict:
+    """Median seconds of the hierarchy and of both yardsticks, and how they compare.
+
+    Args:
+        hierarchy: to be timed on the device where it is.
+        codes: of all nodes, `[B, S]`.
+        repeats: of the hierarchy and the floor.
+        slow_repeats: of one sample in the structure with one pass per layer.
+
+    Returns:
+        `hierarchy`, `floor` and `per_layer` in seconds, `times_floor` (1 would be ideal) and `times_faster` (than
+        `per_layer`).
+    """
+    batch = len(next(iter(codes.values())))
+    products = list(_operands(hierarchy, batch))
+    sample = {node: code[:1] for node, code in codes.items()}
+    timed = {
+        "hierarchy": (lambda: hierarchy(codes), repeats),
+        "floor": (lambda: matrix_products(products), repeats),
+        "per_layer": (lambda: one_layer_at_a_time(hierarchy, sample), slow_repeats),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    with torch.inference_mode():
+        hierarchy(codes)
+        matrix_products(products)
+        for turn in range(max(repeats, slow_repeats)):
+            for name, (run, count) in timed.items():
+                if turn < count:
+                    seconds[name].append(_time(run, hierarchy.device))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    medians["per_layer"] *= batch
+    return medians | {
+        "times_floor": medians["hierarchy"] / medians["floor"],
+        "times_faster": medians["per_layer"] / medians["hierarchy"],
+    }
+
+
+def _time(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds that `run` takes, work that it left queued on an accelerator included."""
+    start = time.perf_counter()
+    run()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def _operands(hierarchy: FusionHierarchy, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs `[rows, in]` and weights `[out, in]` of every matrix product in one forward pass."""
+    for net in hierarchy.nets.values():
+        rows = {net.align_blender: 2 * batch * int(net.aligned.sum()), net.fuse_blender: batch * len(net.aligned)}
+        for blender, count in rows.items():
+            for layer in blender.layers:
+                yield torch.randn(count, layer.weight.shape[1], device=hierarchy.device), layer.weight
+
+
+def matrix_products(operands: list[tuple[Tensor, Tensor]]) -> None:
+    """The floor: all products, results dropped."""
+    for rows, weight in operands:
+        F.linear(rows, weight)
+
+
+def one_layer_at_a_time(hierarchy: FusionHierarchy, codes: Mapping[str, Tensor]) -> Tensor:
+    """What `hierarchy(codes)` returns when every node has a code, computed as the public code does.
+
+    Args:
+        hierarchy: whose weights to use.
+        codes: of all nodes, `[B, S]`.
+
+    Returns:
+        `[B, S]`.
+    """
+    widths = [int(width) for _, width in hierarchy.config.style_layers]
+    results = []
+    for sample in range(len(next(iter(codes.values())))):
+        found = {node: code[sample].split(widths) for node, code in codes.items()}
+        for node in reversed(hierarchy.tree.inner):
+            if node in hierarchy.nets:
+                first, second = (found[child] for child in hierarchy.tree.children[node])
+                found[node] = _fuse_layers(hierarchy.nets[node], first, second, found[node])
+        results.append(torch.cat(found[hierarchy.tree.root]))
+    return torch.stack(results)
+
+
+def _fuse_layers(
+    net: FusionNet, first: tuple[Tensor, ...], second: tuple[Tensor, ...], layout: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """One sample's style layers, `[width of the layer]` each, one after the other."""
+    results = []
+    for index, (s0, s1, s2) in enumerate(zip(first, second, layout, strict=True)):
+        place, context = net.encoding[index], torch.zeros(net.rows.width, device=s0.device)
+        if net.aligned[index]:
+            context = _enlarge(s2, net.rows.width)
+            s0, s1 = (_blend(net.align_blender, [s, s2], place) for s in (s0, s1))
+        results.append(_blend(net.fuse_blender, [s0, s1, context], place))
+    return tuple(results)
+
+
+def _blend(blender: LatentBlender, styles: list[Tensor], place: Tensor) -> Tensor:
+    """The first two styles blended; every linear layer reads its weights, as for each call of the public code."""
+    width = blender.layers[-1].weight.shape[0]
+    a, b, *context = (_enlarge(style, width) for style in styles)
+    x = torch.cat([a, b, *context, place])
+    for layer in blender.layers:
+        x = leaky_relu(F.linear(x * layer.weight_gain, layer.weight, layer.bias * layer.bias_gain))
+    blend = a + torch.sigmoid(x) * (b - a)
+    return F.adaptive_max_pool1d(blend[None], len(styles[0]))[0]
+
+
+def _enlarge(style: Tensor, width: int) -> Tensor:
+    return F.interpolate(style[None, None], size=width, mode="nearest")[0, 0]
