@@ -1,4 +1,4 @@
-"""Building blocks shared by the StyleGAN2 generator and discriminator.
+"""Building blocks shared by the StyleGAN2 and SemanticStyleGAN generators and discriminators.
 
 Everything here is one of the primitives of *Analyzing and Improving the Image Quality of StyleGAN* (Karras et al.,
 CVPR 2020) in plain PyTorch: equalised learning rate, the scaled leaky ReLU, the [1, 3, 3, 1] resampling filter and
@@ -21,6 +21,7 @@ __all__ = [
     "modulated_conv",
     "normalize_second_moment",
     "upsample",
+    "upsampling_conv",
 ]
 
 SQRT2 = math.sqrt(2.0)
@@ -112,6 +113,11 @@ def upsample(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
+def upsampling_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """Double `[B, in, H, W]` with a transposed 3x3 convolution `[out, in, 3, 3]`, then the [1, 3, 3, 1] filter."""
+    return _filter(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
+
+
 def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: bool = True, up: bool = False) -> Tensor:
     """Convolution whose input channels are scaled by `styles` (StyleGAN2, eqs. 1 and 3).
 
@@ -131,11 +137,7 @@ def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: boo
     kernel_size = weight.shape[-1]
     weight = weight * (1 / math.sqrt(weight[0].numel()))
     x = x * styles.to(x.dtype)[:, :, None, None]
-    if up:
-        x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-        x = _filter(x, padding=1, gain=4.0)
-    else:
-        x = F.conv2d(x, weight, padding=kernel_size // 2)
+    x = upsampling_conv(x, weight) if up else F.conv2d(x, weight, padding=kernel_size // 2)
     if demodulate:
         with torch.autocast(x.device.type, enabled=False):  # a norm of many squares: keep it in full precision
             power = styles.float().square() @ weight.float().square().sum(dim=(2, 3)).T
