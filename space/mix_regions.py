@@ -100,7 +100,7 @@ class _Tab:
         self._connect()
 
     def _lay_out_stage(self) -> None:
-        self.views = gr.HTML(elem_classes="views-block", js_on_load=VIEWS_JS, **PLAIN)
+        self.views = gr.HTML(view.empty_views(), elem_classes="views-block", js_on_load=VIEWS_JS, **PLAIN)
         with gr.Row(elem_classes="tools"):
             self.undo = gr.Button("Undo", size="sm", min_width=60)
             self.redo = gr.Button("Redo", size="sm", min_width=60)
@@ -124,7 +124,9 @@ class _Tab:
             0.2, 1.2, 0.7, step=0.05, label="Variety of the portraits", buttons=[], elem_classes="slider"
         )
         with gr.Accordion("Open a saved picture, see the recipe of this one", open=False, elem_classes="later"):
-            self.upload = gr.File(label="A PNG downloaded from this page", file_types=[".png"], height=130)
+            self.upload = gr.File(
+                label="A PNG downloaded from this page", show_label=False, file_types=[".png"], height=130
+            )
             self.recipe = gr.JSON(label="Recipe", max_height=280)
 
     def _connect(self) -> None:

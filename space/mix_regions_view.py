@@ -23,7 +23,7 @@ from space.pictures import (
 )
 from space.workbench import Comparison
 
-__all__ = ["chips", "gallery", "gallery_template", "notes", "thumbnails", "views"]
+__all__ = ["chips", "empty_views", "gallery", "gallery_template", "notes", "thumbnails", "views"]
 
 gallery_template = """
 <div class="gallery" role="group" aria-label="Portraits to take from">
@@ -106,6 +106,12 @@ def _chip(region: str, name: str, session: Session, seed: int | None, pictures: 
         f'aria-pressed="{str(active).lower()}">{picture}<span><b>{name}</b><small>{note}</small></span></button>'
         f"{clear}</div>"
     )
+
+
+def empty_views() -> str:
+    """What stands in the place of `views` until the first pictures come, so that nothing jumps."""
+    places = "".join(f'<div class="view {name}"></div>' for name in ("result", "base", "regions", "difference"))
+    return f'<div class="views">{places}</div>'
 
 
 def views(comparison: Comparison) -> str:

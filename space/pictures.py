@@ -99,16 +99,11 @@ def heat_map(difference: np.ndarray, changed: np.ndarray) -> Image.Image:
 
 def _smooth_labels(segmentation: Segmentation, size: tuple[int, int]) -> np.ndarray:
     """A label map scaled up with smooth outlines: each region's mask is blurred on the way, and the strongest wins."""
-    masks = [Image.fromarray((segmentation.labels == i).astype(np.float32)) for i in range(len(segmentation.regions))]
-    radius = size[0] / segmentation.labels.shape[1] / 2
-    large = [mask.resize(size, Image.Resampling.BICUBIC) for mask in masks]
-    return np.argmax([np.asarray(_blurred(mask, radius)) for mask in large], axis=0)
-
-
-def _blurred(mask: Image.Image, radius: float) -> Image.Image:
-    # Pillow blurs 8-bit pictures only.
-    grey = Image.fromarray((np.asarray(mask).clip(0, 1) * 255).astype(np.uint8))
-    return grey.filter(ImageFilter.GaussianBlur(radius))
+    blur = ImageFilter.GaussianBlur(size[0] / segmentation.labels.shape[1] / 2)
+    present = np.unique(segmentation.labels)
+    masks = [Image.fromarray((segmentation.labels == index).astype(np.uint8) * 255) for index in present]
+    large = [np.asarray(mask.resize(size, Image.Resampling.BICUBIC).filter(blur)) for mask in masks]
+    return present[np.argmax(large, axis=0)]
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:

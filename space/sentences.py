@@ -16,4 +16,4 @@ def errors_as_sentences() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise gr.Error(str(error), title="That did not work", duration=12, print_exception=False) from error
+        raise gr.Error(str(error), duration=12, print_exception=False) from error
