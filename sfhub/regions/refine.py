@@ -2,8 +2,9 @@
 
 Contribution and influence judge every style channel by itself. In an edit many move at once, and their effects outside
 the region add up or cancel. Starting from a query that was read off the catalog, gradient ascent on q itself improves
-what is measured (`sfhub.metrics.separability`): transfer less spill, with a penalty where the region changes less than
-`WANTED_LEAK` times as much as the rest. The result is still a query in [0, 1] per channel, used like any other.
+what is measured (`sfhub.metrics.separability`): transfer less spill, with a penalty where the region changes too little
+beside the rest. In the end every channel goes or stays; on portraits this did a little better than fractions, whose
+many small shares add up outside.
 
 The pairs it learns from must not be those it is judged on.
 """
@@ -24,6 +25,8 @@ __all__ = ["refine_query"]
 
 # Queries of 0 and 1 start where the sigmoid still has a slope.
 START = 0.05
+# Pairs that were not learnt from leak somewhat more, so more is asked for than is wanted.
+MARGIN = 1.25
 
 
 def refine_query(
@@ -57,7 +60,7 @@ def refine_query(
         progress: show a bar.
 
     Returns:
-        `[S]` in [0, 1]; the start itself if no image of the pool shows the region.
+        `[S]` of zeros and ones; the start itself if no image of the pool shows the region.
     """
     index = catalog.index(region)
     codes = sample_styles(generator, pool, seed, truncation_psi)
@@ -81,13 +84,13 @@ def refine_query(
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
-    return logits.detach().sigmoid()
+    return (logits.detach() > 0).to(query.dtype)
 
 
 def _objective(inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
     """Transfer less spill, less what the change outside exceeds its allowance by."""
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
-    excess = (WANTED_LEAK * outside - inside).clamp(min=0)
+    excess = (MARGIN * WANTED_LEAK * outside - inside).clamp(min=0)
     return inside / whole_inside - outside / whole_outside - excess / whole_inside
 
 
