@@ -18,7 +18,8 @@ from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
-MAX_RESOLUTION = 4096
+MAX_RESOLUTION = 2048
+MAX_LATENT = 4096
 MAX_MAPPING_LAYERS = 64
 FILTER = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
@@ -37,6 +38,11 @@ class Checkpoint:
     generator: StyleGAN2Generator
     discriminator: StyleGAN2Discriminator | None = None
     notes: tuple[str, ...] = ()
+
+
+def left_out(reason: InputError) -> str:
+    """The note on a discriminator that could not be rebuilt."""
+    return f"its discriminator was left out: {str(reason).rstrip('.')}"
 
 
 def resolution_of(sides: Iterable[int]) -> int:
@@ -87,12 +93,18 @@ def generator_from(
     if "mapping_network.embed.weight" in state:
         embedded = _size(state, "mapping_network.embed.weight", 0)
         num_classes = _size(state, "mapping_network.embed.weight", 1)
+    z_dim = _size(state, "mapping_network.layers.0.weight", 1) - embedded
+    w_dim = _size(state, "conv1.affine.weight", 1)
+    if not 0 < z_dim <= MAX_LATENT or not 0 < w_dim <= MAX_LATENT:
+        raise InputError(
+            f"The checkpoint's latents have {z_dim} and {w_dim} dimensions, expected 1 to {MAX_LATENT}; it is damaged."
+        )
     return _build(
         StyleGAN2Generator,
         state,
         resolution=resolution,
-        z_dim=_size(state, "mapping_network.layers.0.weight", 1) - embedded,
-        w_dim=_size(state, "conv1.affine.weight", 1),
+        z_dim=z_dim,
+        w_dim=w_dim,
         num_mapping_layers=depth,
         mapping_lr_multiplier=mapping_lr_multiplier,
         channels=channels,

@@ -21,18 +21,13 @@ from torch import Tensor
 
 from sfhub.errors import InputError
 
-from .networks import (
-    Checkpoint,
-    check_filters,
-    discriminator_from,
-    generator_from,
-    resolution_of,
-)
+from .networks import Checkpoint, check_filters, discriminator_from, generator_from, left_out, resolution_of
 from .unpickler import Budget, Refusal, shown, table
 
 MAX_DEPTH = 8
 MAX_VISITS = 50_000
 MAX_NAME = 100
+MAX_ATTRIBUTE = 2**16
 DEFAULT_CLAMP = 256.0  # what NVIDIA's training always set; only a bare state dict does not say
 GENERATOR_KEYS = ("G_ema", "G")
 
@@ -96,10 +91,10 @@ def detect(root: object) -> bool:
 
 
 def load(root: object) -> Checkpoint:
-    """Rebuild generator and, where present and of the residual architecture, discriminator.
+    """Rebuild the generator and, where present and of the known architecture, the discriminator.
 
     Raises:
-        InputError: if the file's network is a variant that this package does not have.
+        InputError: if the file's generator is a variant that this package does not have.
     """
     state, modules = _network(root, GENERATOR_KEYS)
     notes: list[str] = []
@@ -107,10 +102,10 @@ def load(root: object) -> Checkpoint:
     discriminator = None
     state, modules = _network(root, ("D",)) if isinstance(root, Mapping) else ({}, {})
     if state:
-        if any(re.fullmatch(r"b\d+\.skip\.weight", key) for key in state):
+        try:
             discriminator = _load_discriminator(state, modules)
-        else:
-            notes.append("its discriminator is not of the residual architecture and was left out")
+        except InputError as error:
+            notes.append(left_out(error))
     return Checkpoint("StyleGAN2 (NVIDIA)", generator, discriminator, tuple(notes))
 
 
@@ -136,7 +131,7 @@ def _attribute(modules: Mapping[str, PersistentObject], module: str, name: str, 
     value = modules[module].state.get(name, default) if module in modules else default
     if value is None and default is None:
         return None
-    if type(value) not in (int, float) or not 0 < value < 1e6:
+    if type(value) not in (int, float) or not 0 < value <= MAX_ATTRIBUTE:
         raise InputError(f"The checkpoint gives a {name} of {module} that is no positive number; it cannot be used.")
     return value
 

@@ -18,7 +18,7 @@ from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
-from .networks import Checkpoint, check_filters, discriminator_from, generator_from, resolution_of
+from .networks import Checkpoint, check_filters, discriminator_from, generator_from, left_out, resolution_of
 
 MEAN_SAMPLES = 4096
 SIGNATURE = {
@@ -61,17 +61,20 @@ def detect(root: object) -> bool:
 
 
 def load(root: dict) -> Checkpoint:
-    """Rebuild generator and, where present, discriminator.
+    """Rebuild the generator and, where present and of the known architecture, the discriminator.
 
     Raises:
-        InputError: if tensors are missing, superfluous or of other shapes than StyleGAN2's.
+        InputError: if the generator's tensors are missing, superfluous or of other shapes than StyleGAN2's.
     """
     notes: list[str] = []
     generator = _load_generator(_generator_state(root), root.get("latent_avg"), notes)
     state = _tensors(root.get("d"))
     discriminator = None
     if "convs.0.0.weight" in state and "final_linear.1.weight" in state:
-        discriminator = _load_discriminator(state)
+        try:
+            discriminator = _load_discriminator(state)
+        except InputError as error:
+            notes.append(left_out(error))
     return Checkpoint("StyleGAN2 (rosinality)", generator, discriminator, tuple(notes))
 
 

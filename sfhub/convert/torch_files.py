@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .arrays import STORAGE_TYPES, Storage, empty_storage, fill_storage
-from .unpickler import Budget, Refusal, Unpickler, shown, table
+from .unpickler import Budget, Refusal, Unpickler, shown, table, utf8
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -179,7 +179,7 @@ def zip_entries(data: memoryview) -> dict[str, Entry]:
         position = extra_start + extra_size + comment_size
         if position > end:
             raise Refusal("its zip directory is damaged")
-        name = str(data[name_start:extra_start], "utf-8")
+        name = utf8(data[name_start:extra_start])
         extra = data[extra_start : extra_start + extra_size]
         unpacked, packed, header = _wide_fields(extra, unpacked, packed, header)
         if method != 0 or packed != unpacked or flags & 1:

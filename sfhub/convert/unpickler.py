@@ -44,6 +44,14 @@ def shown(text: str) -> str:
     return text if re.fullmatch(r"[\w.\-]{1,100}", text, re.ASCII) else ascii(text[:60])
 
 
+def utf8(data: memoryview) -> str:
+    """Text from the file, which has to be UTF-8."""
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        raise Refusal("it holds text that is not UTF-8, so it is damaged") from None
+
+
 @dataclass
 class Budget:
     """What one file, with every pickle nested in it, may cost.
@@ -154,7 +162,7 @@ class Unpickler:
         length = head.find(b"\n")
         if length < 0:
             raise Refusal("its pickle names something longer than any Python name")
-        return str(self.read(length + 1)[:-1], "utf-8")
+        return utf8(self.read(length + 1)[:-1])
 
     # The stack -------------------------------------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class Unpickler:
         self.stack.append(self.number(layout))
 
     def push_text(self, layout: str) -> None:
-        self.stack.append(str(self.read(self.number(layout)), "utf-8"))
+        self.stack.append(utf8(self.read(self.number(layout))))
 
     def push_python2_text(self, layout: str) -> None:
         self.stack.append(str(self.read(self.number(layout)), "latin-1"))
@@ -311,7 +319,7 @@ def check_key(budget: Budget, key: object) -> None:
 
 def unknown_global(module: str) -> str:
     """What to say of a global that is not in the table, as the end of a relative clause."""
-    if module.startswith(("dnnlib.tflib", "tensorflow", "training.networks_stylegan")):
+    if module.startswith(("dnnlib.tflib", "tensorflow", "tfutil", "training.networks_stylegan")):
         return (
             "belongs to the TensorFlow StyleGAN pickles of 2018 to 2020; convert it to PyTorch with legacy.py of "
             "NVIDIA's stylegan3 repository first"
@@ -424,6 +432,8 @@ def build_bytes(budget: Budget, arguments: tuple) -> bytes:
     if [type(argument) for argument in arguments] != [str, str] or arguments[1] not in ("latin1", "latin-1"):
         raise Refusal("its pickle encodes text in an unknown way")
     budget.take("entries", len(arguments[0]))
+    if arguments[0] and max(arguments[0]) > "\xff":
+        raise Refusal("its pickle holds bytes above 255")
     return arguments[0].encode("latin-1")
 
 

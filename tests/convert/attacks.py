@@ -450,6 +450,7 @@ def tricks() -> Iterator[Attack]:
         "odd SETITEMS": (b"}(Nu", "without a value"),
         "unset memo": (b"h\x05", "never wrote"),
         "STACK_GLOBAL of numbers": (b"K\x01K\x02\x93", "text"),
+        "_codecs.encode beyond bytes": (call(name("_codecs", "encode"), text("\u4e2d"), text("latin1")), "above 255"),
         "_codecs.encode with a codec": (call(name("_codecs", "encode"), text("x"), text("rot13")), "encodes"),
         "_rebuild_from_type_v2 of os.mkdir": (
             call(name("torch._tensor", "_rebuild_from_type_v2"), name("posix", "mkdir"), b"N", b")", b"N"),
@@ -702,7 +703,7 @@ def networks(samples: Path) -> Iterator[Attack]:
             lambda: many_tensors("to_rgbs.{}.conv.weight", 900, small_rosinality_state()),
             "power of two",
         ),
-        "ten toRGB layers": (lambda: many_tensors("to_rgbs.{}.conv.weight", 10, small_rosinality_state()), "lacks"),
+        "nine toRGB layers": (lambda: many_tensors("to_rgbs.{}.conv.weight", 9, small_rosinality_state()), "lacks"),
         "thousand mapping layers": (
             lambda: many_tensors("style.1{}.bias", 900, small_rosinality_state()),
             "StyleGAN2 does not",

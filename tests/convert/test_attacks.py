@@ -26,7 +26,7 @@ def outcomes(tmp_path_factory):
     work.mkdir()
     command = [sys.executable, attacks.__file__, str(SAMPLES), str(folder / "results.json")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads((folder / "results.json").read_text())
 
