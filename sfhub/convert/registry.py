@@ -1,7 +1,8 @@
 """The adapters: each recognises one family of checkpoints and rebuilds its networks.
 
 After chaiNNer-org/spandrel. To support another family, write a module with `detect(root) -> bool` and
-`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here.
+`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here. StyleFusion alone spreads a
+model over several files; its `root` is what `stylefusion.gather` returns.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 
 from sfhub.errors import InputError
 
-from . import nvidia, rosinality
+from . import nvidia, rosinality, stylefusion
 from .lookalikes import looks_like
 from .networks import Checkpoint
+from .stylefusion import FusionCheckpoint
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,21 @@ class Adapter:
 
     name: str
     detect: Callable[[object], bool]
-    load: Callable[[object], Checkpoint]
+    load: Callable[[object], Checkpoint | FusionCheckpoint]
 
 
 ADAPTERS = (
     Adapter("StyleGAN2 (rosinality)", rosinality.detect, rosinality.load),
     Adapter("StyleGAN2 (NVIDIA)", nvidia.detect, nvidia.load),
+    Adapter(stylefusion.FAMILY, stylefusion.detect, stylefusion.load),
 )
 
 
-def recognise(root: object, name: str) -> Checkpoint:
+def recognise(root: object, name: str) -> Checkpoint | FusionCheckpoint:
     """Networks of a loaded file.
 
     Args:
-        root: what `safe_load` returned.
+        root: what `safe_load` or `stylefusion.gather` returned.
         name: the file's name, for messages.
 
     Raises:
@@ -50,10 +53,10 @@ def recognise(root: object, name: str) -> Checkpoint:
         raise InputError(f"{name}: {error}") from None
     except Exception as error:  # as in safe_load: tensors of the wrong rank, type or shape are the file's fault
         raise InputError(
-            f"{name} looks like a StyleGAN2 but its tensors do not fit together ({type(error).__name__}); "
-            "download it again."
+            f"{name} looks like a network that is known here but its tensors do not fit together "
+            f"({type(error).__name__}); download it again."
         ) from error
-    supported = " and ".join(adapter.name for adapter in ADAPTERS)
+    supported = ", ".join(adapter.name for adapter in ADAPTERS)
     if family is None:
         raise InputError(f"{name} holds no network that is known here; supported are {supported}.")
     raise InputError(f"{name} looks like {family}, which cannot be converted; supported are {supported}.")
