@@ -1,8 +1,8 @@
 """Networks of this package out of tensors that bear its names, every hyper-parameter read off their shapes.
 
-The adapters (`rosinality.py`, `nvidia.py`) only rename; what both share is here. A file's tensors are as big as the
-file, but the network that its key names describe need not be, so the shapes are first compared on the meta device,
-where nothing is allocated.
+The adapters of generators only rename; what they share is here. A file's tensors are as big as the file, but the
+network that its key names describe need not be, so the shapes are first compared on the meta device, where nothing is
+allocated.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from sfhub.errors import InputError
+from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
+from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
-MAX_RESOLUTION = 2048
-MAX_LATENT = 4096
+MAX_RESOLUTION = 4096
 MAX_MAPPING_LAYERS = 64
+MEAN_SAMPLES = 4096
+MEAN_LATENT_NOTE = f"it stores no mean latent, so the mean of {MEAN_SAMPLES} samples was taken"
 FILTER = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
+
+Generator = TypeVar("Generator", StyleGAN2Generator, SemanticStyleGANGenerator)
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,20 @@ class Checkpoint:
     """
 
     family: str
-    generator: StyleGAN2Generator
-    discriminator: StyleGAN2Discriminator | None = None
+    generator: StyleGAN2Generator | SemanticStyleGANGenerator
+    discriminator: StyleGAN2Discriminator | SemanticStyleGANDiscriminator | None = None
     notes: tuple[str, ...] = ()
+
+
+def tensors_of(value: object) -> dict[str, Tensor]:
+    """The tensors of a state dict, without the prefix that DataParallel adds; none if `value` is something else."""
+    if type(value) is not dict:
+        return {}
+    return {
+        key.removeprefix("module."): tensor
+        for key, tensor in value.items()
+        if type(key) is str and type(tensor) is Tensor
+    }
 
 
 def left_out(reason: InputError) -> str:
@@ -86,30 +103,24 @@ def generator_from(
     Raises:
         InputError: if tensors are missing, superfluous or of a shape that does not fit the others.
     """
-    channels = {"4": _size(state, "conv1.weight", 0)}
-    channels |= {str(8 * 2**k): _size(state, f"convs.{2 * k}.weight", 0) for k in range(resolution.bit_length() - 3)}
+    channels = {"4": size_of(state, "conv1.weight", 0)}
+    channels |= {str(8 * 2**k): size_of(state, f"convs.{2 * k}.weight", 0) for k in range(resolution.bit_length() - 3)}
     depth = sum(re.fullmatch(r"mapping_network\.layers\.\d+\.weight", key) is not None for key in state)
     num_classes, embedded = 0, 0
     if "mapping_network.embed.weight" in state:
-        embedded = _size(state, "mapping_network.embed.weight", 0)
-        num_classes = _size(state, "mapping_network.embed.weight", 1)
-    z_dim = _size(state, "mapping_network.layers.0.weight", 1) - embedded
-    w_dim = _size(state, "conv1.affine.weight", 1)
-    if not 0 < z_dim <= MAX_LATENT or not 0 < w_dim <= MAX_LATENT:
-        raise InputError(
-            f"The checkpoint's latents have {z_dim} and {w_dim} dimensions, expected 1 to {MAX_LATENT}; it is damaged."
-        )
-    return _build(
+        embedded = size_of(state, "mapping_network.embed.weight", 0)
+        num_classes = size_of(state, "mapping_network.embed.weight", 1)
+    return build(
         StyleGAN2Generator,
         state,
         resolution=resolution,
-        z_dim=z_dim,
-        w_dim=w_dim,
+        z_dim=size_of(state, "mapping_network.layers.0.weight", 1) - embedded,
+        w_dim=size_of(state, "conv1.affine.weight", 1),
         num_mapping_layers=depth,
         mapping_lr_multiplier=mapping_lr_multiplier,
         channels=channels,
         num_classes=num_classes,
-        image_channels=_size(state, "to_rgb1.weight", 0),
+        image_channels=size_of(state, "to_rgb1.weight", 0),
         conv_clamp=conv_clamp,
     )
 
@@ -123,16 +134,16 @@ def discriminator_from(
     mbstd_group_size: int = 4,
 ) -> StyleGAN2Discriminator:
     """A discriminator with these weights; arguments and errors as for `generator_from`."""
-    channels = {"4": _size(state, "epilogue.conv.weight", 0)}
-    channels |= {str(2**i): _size(state, f"blocks.{2**i}.conv0.weight", 0) for i in range(3, resolution.bit_length())}
+    channels = {"4": size_of(state, "epilogue.conv.weight", 0)}
+    channels |= {str(2**i): size_of(state, f"blocks.{2**i}.conv0.weight", 0) for i in range(3, resolution.bit_length())}
     depth = sum(re.fullmatch(r"mapping\.layers\.\d+\.weight", key) is not None for key in state)
-    return _build(
+    return build(
         StyleGAN2Discriminator,
         state,
         resolution=resolution,
         channels=channels,
-        num_classes=_size(state, "mapping.embed.weight", 1) if "mapping.embed.weight" in state else 0,
-        image_channels=_size(state, "from_rgb.weight", 1),
+        num_classes=size_of(state, "mapping.embed.weight", 1) if "mapping.embed.weight" in state else 0,
+        image_channels=size_of(state, "from_rgb.weight", 1),
         conv_clamp=conv_clamp,
         mbstd_group_size=mbstd_group_size,
         num_mapping_layers=depth,
@@ -140,15 +151,38 @@ def discriminator_from(
     )
 
 
-def _size(state: Mapping[str, Tensor], key: str, dimension: int) -> int:
+def with_mean_latent(generator: Generator) -> Generator:
+    """Set `w_avg` to the mean of the mapping network over samples from a fixed seed."""
+    source = torch.Generator().manual_seed(0)
+    z = torch.randn(MEAN_SAMPLES, generator.config.z_dim, generator=source)
+    generator.mapping_network.w_avg.copy_(generator.mapping_network(z).mean(dim=0))
+    return generator
+
+
+def size_of(state: Mapping[str, Tensor], key: str, dimension: int) -> int:
+    """Extent of one of our tensors.
+
+    Raises:
+        InputError: if the tensor is missing or has fewer dimensions.
+    """
     tensor = state.get(key)
     if tensor is None or tensor.ndim <= dimension:
         raise InputError(f"The checkpoint lacks the tensor that becomes {key}, or it is damaged; download it again.")
     return tensor.shape[dimension]
 
 
-def _build(network: type[nn.Module], state: Mapping[str, Tensor], **config: object) -> nn.Module:
-    depth = config["num_mapping_layers"]
+def build(network: type[nn.Module], state: Mapping[str, Tensor], **config: object) -> nn.Module:
+    """A network with these weights, ready to use.
+
+    Args:
+        network: its class.
+        state: tensors under the names of that class.
+        config: arguments of its constructor.
+
+    Raises:
+        InputError: if tensors are missing, superfluous or of other shapes than these arguments make.
+    """
+    depth = config.get("num_mapping_layers", 0)
     if depth > MAX_MAPPING_LAYERS:
         raise InputError(
             f"The checkpoint's mapping network has {depth} layers, at most {MAX_MAPPING_LAYERS} are expected."
@@ -160,8 +194,8 @@ def _build(network: type[nn.Module], state: Mapping[str, Tensor], **config: obje
         found = tuple(state[key].shape) if key in state else "nothing"
         if wanted != found or not state[key].is_floating_point():
             raise InputError(
-                f"The checkpoint has {found} for {key[:80]} where {wanted} was expected; it is damaged or a variant of "
-                "StyleGAN2 that is not supported."
+                f"The checkpoint has {found} for {key[:80]} where {wanted} was expected; it is damaged or a "
+                "variant that is not supported."
             )
     model = network(**config)
     model.load_state_dict(dict(state))

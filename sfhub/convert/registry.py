@@ -1,8 +1,7 @@
 """The adapters: each recognises one family of checkpoints and rebuilds its networks.
 
 After chaiNNer-org/spandrel. To support another family, write a module with `detect(root) -> bool` and
-`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here. StyleFusion alone spreads a
-model over several files; its `root` is what `stylefusion.gather` returns.
+`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from dataclasses import dataclass
 
 from sfhub.errors import InputError
 
-from . import nvidia, rosinality, stylefusion
+from . import nvidia, rosinality, semantic_stylegan
 from .lookalikes import looks_like
 from .networks import Checkpoint
-from .stylefusion import FusionCheckpoint
 
 
 @dataclass(frozen=True)
@@ -24,21 +22,21 @@ class Adapter:
 
     name: str
     detect: Callable[[object], bool]
-    load: Callable[[object], Checkpoint | FusionCheckpoint]
+    load: Callable[[object], Checkpoint]
 
 
 ADAPTERS = (
     Adapter("StyleGAN2 (rosinality)", rosinality.detect, rosinality.load),
     Adapter("StyleGAN2 (NVIDIA)", nvidia.detect, nvidia.load),
-    Adapter(stylefusion.FAMILY, stylefusion.detect, stylefusion.load),
+    Adapter("SemanticStyleGAN", semantic_stylegan.detect, semantic_stylegan.load),
 )
 
 
-def recognise(root: object, name: str) -> Checkpoint | FusionCheckpoint:
+def recognise(root: object, name: str) -> Checkpoint:
     """Networks of a loaded file.
 
     Args:
-        root: what `safe_load` or `stylefusion.gather` returned.
+        root: what `safe_load` returned.
         name: the file's name, for messages.
 
     Raises:

@@ -18,9 +18,17 @@ from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
-from .networks import Checkpoint, check_filters, discriminator_from, generator_from, left_out, resolution_of
+from .networks import (
+    MEAN_LATENT_NOTE,
+    Checkpoint,
+    check_filters,
+    discriminator_from,
+    generator_from,
+    resolution_of,
+    tensors_of,
+    with_mean_latent,
+)
 
-MEAN_SAMPLES = 4096
 SIGNATURE = {
     "input.input",
     "conv1.conv.weight",
@@ -61,38 +69,24 @@ def detect(root: object) -> bool:
 
 
 def load(root: dict) -> Checkpoint:
-    """Rebuild the generator and, where present and of the known architecture, the discriminator.
+    """Rebuild generator and, where present, discriminator.
 
     Raises:
-        InputError: if the generator's tensors are missing, superfluous or of other shapes than StyleGAN2's.
+        InputError: if tensors are missing, superfluous or of other shapes than StyleGAN2's.
     """
     notes: list[str] = []
     generator = _load_generator(_generator_state(root), root.get("latent_avg"), notes)
-    state = _tensors(root.get("d"))
+    state = tensors_of(root.get("d"))
     discriminator = None
     if "convs.0.0.weight" in state and "final_linear.1.weight" in state:
-        try:
-            discriminator = _load_discriminator(state)
-        except InputError as error:
-            notes.append(left_out(error))
+        discriminator = _load_discriminator(state)
     return Checkpoint("StyleGAN2 (rosinality)", generator, discriminator, tuple(notes))
-
-
-def _tensors(value: object) -> dict[str, Tensor]:
-    """The tensors of a state dict, without the prefix that DataParallel adds."""
-    if type(value) is not dict:
-        return {}
-    return {
-        key.removeprefix("module."): tensor
-        for key, tensor in value.items()
-        if type(key) is str and type(tensor) is Tensor
-    }
 
 
 def _generator_state(root: object) -> dict[str, Tensor] | None:
     if type(root) is not dict:
         return None
-    candidates = (_tensors(value) for value in (root.get("g_ema"), root.get("g"), root))
+    candidates = (tensors_of(value) for value in (root.get("g_ema"), root.get("g"), root))
     return next((state for state in candidates if state.keys() >= SIGNATURE), None)
 
 
@@ -115,8 +109,8 @@ def _load_generator(state: dict[str, Tensor], latent_avg: object, notes: list[st
     if type(latent_avg) is Tensor and latent_avg.numel() and latent_avg.shape[-1] == w_dim:
         mean = latent_avg.float().reshape(-1, w_dim).mean(dim=0)
         return generator_from(ours | {"mapping_network.w_avg": mean}, resolution=resolution)
-    notes.append(f"it stores no mean latent, so the mean of {MEAN_SAMPLES} samples was taken")
-    return _with_mean_latent(
+    notes.append(MEAN_LATENT_NOTE)
+    return with_mean_latent(
         generator_from(ours | {"mapping_network.w_avg": torch.zeros(w_dim)}, resolution=resolution)
     )
 
@@ -151,14 +145,6 @@ def _fresh_noise(resolution: int) -> dict[str, Tensor]:
         side = 8 * 2 ** (k // 2)
         noise[f"convs.{k}.noise_const"] = torch.randn(side, side, generator=source)
     return noise
-
-
-def _with_mean_latent(generator: StyleGAN2Generator) -> StyleGAN2Generator:
-    """Set `w_avg` to the mean of the mapping network over samples from a fixed seed."""
-    source = torch.Generator().manual_seed(0)
-    z = torch.randn(MEAN_SAMPLES, generator.config.z_dim, generator=source)
-    generator.mapping_network.w_avg.copy_(generator.mapping_network(z).mean(dim=0))
-    return generator
 
 
 def _load_discriminator(state: Mapping[str, Tensor]) -> StyleGAN2Discriminator:
