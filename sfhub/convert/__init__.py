@@ -3,7 +3,8 @@
     convert("ffhq.pkl", "ffhq")
     StyleGAN2Generator.from_pretrained("ffhq")
 
-The generator lies in the folder itself, the discriminator, if the file has one, in its subfolder `discriminator`.
+The generator, or StyleFusion's hierarchy, lies in the folder itself, the discriminator, if the file has one, in its
+subfolder `discriminator`.
 `unpickler.py` says why this is safe with files from strangers, `registry.py` which families are known.
 """
 
@@ -13,6 +14,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import StyleGAN2Generator
 
@@ -20,12 +22,15 @@ from .files import safe_load
 from .networks import Checkpoint
 from .registry import ADAPTERS, Adapter, recognise
 from .saving import check_target, save
+from .stylefusion import FusionCheckpoint, gather
 
 __all__ = [
     "ADAPTERS",
     "Adapter",
     "Checkpoint",
     "ConversionReport",
+    "FusionCheckpoint",
+    "FusionReport",
     "convert",
     "convert_with_report",
     "load_checkpoint",
@@ -68,16 +73,47 @@ class ConversionReport:
         return "; ".join([f"{self.family}, {facts}: {networks} written to {self.folder}", *self.notes])
 
 
+@dataclass(frozen=True)
+class FusionReport:
+    """As `ConversionReport`, for a hierarchy of StyleFusion.
+
+    Attributes:
+        folder: where the hierarchy lies.
+        family: architecture and format of the files.
+        resolution: side of its generator's image in pixels.
+        style_dimensions: length S of the style codes.
+        nodes: the nodes that take a code.
+        parameters: number of weights.
+        notes: clauses on what was left out or assumed.
+    """
+
+    folder: Path
+    family: str
+    resolution: int
+    style_dimensions: int
+    nodes: tuple[str, ...]
+    parameters: int
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        facts = (
+            f"hierarchy of {', '.join(self.nodes)} for a generator of {self.resolution} px and "
+            f"{self.style_dimensions:,} styles, {self.parameters / 1e6:.1f} M parameters"
+        )
+        return "; ".join([f"{self.family}, {facts}: written to {self.folder}", *self.notes])
+
+
 def convert(path: str | Path, out_dir: str | Path) -> Path:
     """Convert an official checkpoint to a folder in diffusers' layout.
 
     Args:
         path: rosinality's or SemanticStyleGAN's `.pt`, NVIDIA's `.pkl`, or a state dict of one of them as `.pt`,
-            `.pth` or `.safetensors`.
+            `.pth` or `.safetensors`; for StyleFusion the `.json` file that names one `.pt` per node.
         out_dir: folder to write; new, empty, or an earlier conversion, which is then replaced.
 
     Returns:
-        `out_dir`, which `from_pretrained` of `StyleGAN2Generator` or `SemanticStyleGANGenerator` opens.
+        `out_dir`, which `from_pretrained` of `StyleGAN2Generator`, `SemanticStyleGANGenerator` or `FusionHierarchy`
+        opens.
 
     Raises:
         InputError: if the file cannot be opened safely or is of another architecture, or the folder cannot be written.
@@ -85,14 +121,37 @@ def convert(path: str | Path, out_dir: str | Path) -> Path:
     return convert_with_report(path, out_dir).folder
 
 
-def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionReport:
+def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionReport | FusionReport:
     """As `convert`, and say what was recognised."""
     folder = Path(out_dir).expanduser().resolve()
     check_target(folder)
     checkpoint = _open(path)
-    save(checkpoint, folder)
+    if isinstance(checkpoint, FusionCheckpoint):
+        save({"": checkpoint.hierarchy}, folder)
+        report = _fusion_report(checkpoint, folder)
+    else:
+        networks = {"": checkpoint.generator, "discriminator": checkpoint.discriminator}
+        save({name: network for name, network in networks.items() if network is not None}, folder)
+        report = _report(checkpoint, folder)
+    logger.info("%s", report)
+    return report
+
+
+def load_checkpoint(path: str | Path) -> StyleGAN2Generator | SemanticStyleGANGenerator | FusionHierarchy:
+    """The generator or hierarchy of an official checkpoint, without writing anything; errors as for `convert`."""
+    checkpoint = _open(path)
+    return checkpoint.hierarchy if isinstance(checkpoint, FusionCheckpoint) else checkpoint.generator
+
+
+def _open(path: str | Path) -> Checkpoint | FusionCheckpoint:
+    path = Path(path).expanduser()
+    root = gather(path) if path.suffix.lower() == ".json" else safe_load(path)
+    return recognise(root, path.name)
+
+
+def _report(checkpoint: Checkpoint, folder: Path) -> ConversionReport:
     generator = checkpoint.generator
-    report = ConversionReport(
+    return ConversionReport(
         folder=folder,
         family=checkpoint.family,
         resolution=generator.config.resolution,
@@ -102,21 +161,22 @@ def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionRepo
         discriminator=checkpoint.discriminator is not None,
         notes=checkpoint.notes,
     )
-    logger.info("%s", report)
-    return report
-
-
-def load_checkpoint(path: str | Path) -> StyleGAN2Generator | SemanticStyleGANGenerator:
-    """The generator of an official checkpoint, without writing anything; errors as for `convert`."""
-    return _open(path).generator
-
-
-def _open(path: str | Path) -> Checkpoint:
-    path = Path(path).expanduser()
-    return recognise(safe_load(path), path.name)
 
 
 def _style_dimensions(generator: StyleGAN2Generator | SemanticStyleGANGenerator) -> int:
     if isinstance(generator, SemanticStyleGANGenerator):
         return generator.n_latent * generator.config.w_dim
     return generator.style_layout.size
+
+
+def _fusion_report(checkpoint: FusionCheckpoint, folder: Path) -> FusionReport:
+    hierarchy = checkpoint.hierarchy
+    return FusionReport(
+        folder=folder,
+        family=checkpoint.family,
+        resolution=hierarchy.config.resolution,
+        style_dimensions=hierarchy.style_size,
+        nodes=hierarchy.active_nodes,
+        parameters=sum(parameter.numel() for parameter in hierarchy.parameters()),
+        notes=checkpoint.notes,
+    )

@@ -21,7 +21,8 @@ from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscrim
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
-MAX_RESOLUTION = 4096
+MAX_RESOLUTION = 2048
+MAX_LATENT = 4096
 MAX_MAPPING_LAYERS = 64
 MEAN_SAMPLES = 4096
 MEAN_LATENT_NOTE = f"it stores no mean latent, so the mean of {MEAN_SAMPLES} samples was taken"
@@ -110,12 +111,18 @@ def generator_from(
     if "mapping_network.embed.weight" in state:
         embedded = size_of(state, "mapping_network.embed.weight", 0)
         num_classes = size_of(state, "mapping_network.embed.weight", 1)
+    z_dim = size_of(state, "mapping_network.layers.0.weight", 1) - embedded
+    w_dim = size_of(state, "conv1.affine.weight", 1)
+    if not 0 < z_dim <= MAX_LATENT or not 0 < w_dim <= MAX_LATENT:
+        raise InputError(
+            f"The checkpoint's latents have {z_dim} and {w_dim} dimensions, expected 1 to {MAX_LATENT}; it is damaged."
+        )
     return build(
         StyleGAN2Generator,
         state,
         resolution=resolution,
-        z_dim=size_of(state, "mapping_network.layers.0.weight", 1) - embedded,
-        w_dim=size_of(state, "conv1.affine.weight", 1),
+        z_dim=z_dim,
+        w_dim=w_dim,
         num_mapping_layers=depth,
         mapping_lr_multiplier=mapping_lr_multiplier,
         channels=channels,

@@ -1,7 +1,8 @@
 """The adapters: each recognises one family of checkpoints and rebuilds its networks.
 
 After chaiNNer-org/spandrel. To support another family, write a module with `detect(root) -> bool` and
-`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here.
+`load(root) -> Checkpoint`, where `root` is what `safe_load` returns, and add a line here. StyleFusion alone spreads a
+model over several files; its `root` is what `stylefusion.gather` returns.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 
 from sfhub.errors import InputError
 
-from . import nvidia, rosinality, semantic_stylegan
+from . import nvidia, rosinality, semantic_stylegan, stylefusion
 from .lookalikes import looks_like
 from .networks import Checkpoint
+from .stylefusion import FusionCheckpoint
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,22 @@ class Adapter:
 
     name: str
     detect: Callable[[object], bool]
-    load: Callable[[object], Checkpoint]
+    load: Callable[[object], Checkpoint | FusionCheckpoint]
 
 
 ADAPTERS = (
     Adapter("StyleGAN2 (rosinality)", rosinality.detect, rosinality.load),
     Adapter("StyleGAN2 (NVIDIA)", nvidia.detect, nvidia.load),
     Adapter("SemanticStyleGAN", semantic_stylegan.detect, semantic_stylegan.load),
+    Adapter(stylefusion.FAMILY, stylefusion.detect, stylefusion.load),
 )
 
 
-def recognise(root: object, name: str) -> Checkpoint:
+def recognise(root: object, name: str) -> Checkpoint | FusionCheckpoint:
     """Networks of a loaded file.
 
     Args:
-        root: what `safe_load` returned.
+        root: what `safe_load` or `stylefusion.gather` returned.
         name: the file's name, for messages.
 
     Raises:

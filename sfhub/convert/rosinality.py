@@ -24,6 +24,7 @@ from .networks import (
     check_filters,
     discriminator_from,
     generator_from,
+    left_out,
     resolution_of,
     tensors_of,
     with_mean_latent,
@@ -69,17 +70,20 @@ def detect(root: object) -> bool:
 
 
 def load(root: dict) -> Checkpoint:
-    """Rebuild generator and, where present, discriminator.
+    """Rebuild the generator and, where present and of the known architecture, the discriminator.
 
     Raises:
-        InputError: if tensors are missing, superfluous or of other shapes than StyleGAN2's.
+        InputError: if the generator's tensors are missing, superfluous or of other shapes than StyleGAN2's.
     """
     notes: list[str] = []
     generator = _load_generator(_generator_state(root), root.get("latent_avg"), notes)
     state = tensors_of(root.get("d"))
     discriminator = None
     if "convs.0.0.weight" in state and "final_linear.1.weight" in state:
-        discriminator = _load_discriminator(state)
+        try:
+            discriminator = _load_discriminator(state)
+        except InputError as error:
+            notes.append(left_out(error))
     return Checkpoint("StyleGAN2 (rosinality)", generator, discriminator, tuple(notes))
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from diffusers import ModelMixin
 from safetensors import SafetensorError
 
 from sfhub.errors import InputError
 
-from .networks import Checkpoint
-
 OUR_FILES = {"config.json", "diffusion_pytorch_model.safetensors", "discriminator"}
-OUR_NETWORKS = {"SemanticStyleGANGenerator", "StyleGAN2Generator"}
+OUR_NETWORKS = {"FusionHierarchy", "SemanticStyleGANGenerator", "StyleGAN2Generator"}
 
 
 def check_target(folder: Path) -> None:
@@ -24,12 +24,16 @@ def check_target(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder that is new or empty.")
     names = {entry.name for entry in folder.iterdir()}
-    if names and not (names <= OUR_FILES and _is_generator(folder / "config.json")):
+    if names and not (names <= OUR_FILES and _is_ours(folder / "config.json")):
         raise InputError(f"{folder} already holds other files; name a folder that is new or empty.")
 
 
-def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write generator and discriminator beside `folder` and then put them in its place.
+def save(networks: Mapping[str, ModelMixin], folder: Path) -> None:
+    """Write networks beside `folder` and then put them in its place.
+
+    Args:
+        networks: by subfolder; that of the folder itself has the name "".
+        folder: where to.
 
     Raises:
         InputError: if something else is there, or writing fails (a full disk); what was there before stays as it was.
@@ -40,9 +44,8 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         new, old = staging / "new", staging / "old"
-        checkpoint.generator.save_pretrained(new)
-        if checkpoint.discriminator is not None:
-            checkpoint.discriminator.save_pretrained(new / "discriminator")
+        for name, network in networks.items():
+            network.save_pretrained(new / name)
         _replace(folder, new, old)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".")
@@ -66,7 +69,7 @@ def _replace(folder: Path, new: Path, old: Path) -> None:
         raise
 
 
-def _is_generator(config: Path) -> bool:
+def _is_ours(config: Path) -> bool:
     try:
         return json.loads(config.read_text(encoding="utf-8")).get("_class_name") in OUR_NETWORKS
     except (OSError, ValueError, AttributeError):

@@ -326,6 +326,20 @@ def test_other_projects_files_are_named(keys, family, tmp_path):
         convert(tmp_path / "file.pt", tmp_path / "out")
 
 
+def test_a_latent_that_would_fill_the_memory_is_refused(tmp_path):
+    torch.save(generator_state(z_dim=200_000, w_dim=1, depth=1), tmp_path / "file.pt")
+    with pytest.raises(InputError, match="200000 and 1 dimensions"):
+        load_checkpoint(tmp_path / "file.pt")
+
+
+def test_a_discriminator_of_another_kind_does_not_cost_the_generator(tmp_path):
+    other = discriminator_state() | {"attention.weight": torch.ones(1)}
+    torch.save({"g_ema": generator_state(), "d": other}, tmp_path / "file.pt")
+    report = convert_with_report(tmp_path / "file.pt", tmp_path / "out")
+    assert not report.discriminator and any("attention" in note for note in report.notes)
+    assert StyleGAN2Generator.from_pretrained(tmp_path / "out").config.resolution == 16
+
+
 def test_a_discriminator_alone_is_told(tmp_path):
     torch.save({"d": discriminator_state()}, tmp_path / "file.pt")
     with pytest.raises(InputError, match="discriminator alone"):
