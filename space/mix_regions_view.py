@@ -140,11 +140,11 @@ def notes(comparison: Comparison, mix: Mix) -> str:
         for index, region in enumerate(segmentation.regions)
         if (segmentation.labels == index).any()
     )
-    ticks = "".join(f"<span>{DIFFERENCE_SCALE * part / 5:.0f}</span>" for part in range(6))
+    ticks = "".join(f"<span>{DIFFERENCE_SCALE * third / 3:.0f}</span>" for third in range(3))
     return (
         f'<div class="notes"><ul class="legend" aria-label="Colours of the regions">{legend}</ul>'
         f'<div class="scale"><div class="bar" style="background:linear-gradient(to right,{",".join(heat_stops())})">'
-        f'</div><div class="ticks">{ticks}</div></div>'
+        f'</div><div class="ticks">{ticks}<span>{DIFFERENCE_SCALE:.0f} or more</span></div></div>'
         f'<p class="summary" role="status">{_summary(comparison, mix)}</p></div>'
     )
 

@@ -30,7 +30,7 @@ REGION_COLOURS = (
     (68, 170, 153),
 )
 
-DIFFERENCE_SCALE = 50.0
+DIFFERENCE_SCALE = 30.0
 """Delta E at the dark end of the heat map; fixed, so that two heat maps can be compared."""
 
 # Light to dark in even steps of lightness; white is no change.
