@@ -4,7 +4,7 @@
 
 StyleFusion hierarchy: official sizes and face tree unless told otherwise, random weights. `times_floor` compares with
 the bare matrix products, `times_faster` with one pass per style layer, the structure of the public code; see
-`sfhub.metrics.fusion_speed`.
+`sfhub.metrics.fusion_speed`, which also times those passes without the public layers' scaling of all weights (`lean`).
 """
 
 import json

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from sfhub.errors import InputError
-from sfhub.metrics.fusion_speed import measure, one_layer_at_a_time
+from sfhub.metrics.fusion_speed import lean_linear, measure, one_layer_at_a_time
 from sfhub.models.fusion import FusionHierarchy, FusionNet
+from sfhub.models.layers import EqualLinear
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.tree import RegionTree
 
@@ -124,7 +125,8 @@ def test_layers_that_do_not_fit_the_network_are_refused(layers, width, message):
 
 def test_all_layers_at_once_give_what_one_pass_per_layer_gives(hierarchy):
     codes = codes_of(hierarchy, batch=3)
-    assert torch.allclose(hierarchy(codes), one_layer_at_a_time(hierarchy, codes), atol=1e-5)
+    for linear in (EqualLinear.forward, lean_linear):
+        assert torch.allclose(hierarchy(codes), one_layer_at_a_time(hierarchy, codes, linear), atol=1e-5)
 
 
 def test_a_batch_gives_what_its_singles_give(hierarchy):
@@ -206,7 +208,7 @@ def test_a_hierarchy_of_another_precision_works_on_codes_of_it(hierarchy, tmp_pa
     assert got.dtype == torch.float64 and torch.allclose(got.float(), hierarchy(codes), atol=1e-4)
 
 
-def test_the_benchmark_measures_all_three(hierarchy):
+def test_the_benchmark_measures_every_way(hierarchy):
     result = measure(hierarchy, codes_of(hierarchy), repeats=2)
     assert all(value > 0 for value in result.values())
     assert result["times_faster"] == pytest.approx(result["per_layer"] / result["hierarchy"])
