@@ -1,0 +1,56 @@
+"""The model in the package: what the README promises holds for it."""
+
+import pytest
+import torch
+
+from sfhub import StyleGANPipeline, redo
+from sfhub.metrics.separability import mean_change
+from sfhub.pipelines.hub import resolve
+
+REGIONS = {"background", "hair", "face", "eyes", "mouth", "clothes", "glasses", "hat"}
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return StyleGANPipeline.from_pretrained("portraits")
+
+
+def test_the_readme_script_runs_and_the_picture_is_made_again_from_the_file(pipe, tmp_path):
+    base, other = pipe.sample([1, 2])
+    mixed = pipe.mix(base, {"hair": other})
+    mixed.save(tmp_path / "mixed.png")
+    assert mixed.image.size == (128, 128) and mixed.image.tobytes() != base.image.tobytes()
+    assert redo(tmp_path / "mixed.png").image.tobytes() == mixed.image.tobytes()
+
+
+def test_it_has_the_regions_of_a_portrait_and_a_style_space_wide_enough_for_editing(pipe):
+    assert set(pipe.regions) == REGIONS
+    assert pipe.generator.style_layout.size >= 1_500
+
+
+@pytest.mark.parametrize("region", ["hair", "face", "eyes", "mouth", "clothes", "background"])
+def test_mixing_a_region_changes_that_region_most(pipe, region):
+    samples = pipe.sample(range(101, 113))
+    inside, outside = [], []
+    for base, source in zip(samples[::2], samples[1::2], strict=True):
+        mixed = pipe.mix(base, {region: source})
+        mask = torch.as_tensor(pipe.segment(base).mask(region))
+        change = torch.as_tensor(pipe.difference(base, mixed))
+        a, b = mean_change(change, mask)
+        inside.append(float(a))
+        outside.append(float(b))
+    assert sum(inside) > 2 * sum(outside)
+
+
+def test_pictures_are_shaded_and_varied(pipe):
+    pictures = torch.stack(
+        [torch.frombuffer(bytearray(s.image.tobytes()), dtype=torch.uint8) for s in pipe.sample(range(8))]
+    )
+    assert pictures.float().std(dim=1).min() > 20
+    assert pictures.float().std(dim=0).mean() > 15
+
+
+def test_the_weights_fit_the_wheel_and_are_data_only():
+    files = [path for path in resolve("portraits").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 40e6
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".png"}
