@@ -118,7 +118,7 @@ def test_another_source_for_hair_changes_the_result_and_the_maps_at_once(visitor
 def test_the_base_is_swapped_by_choosing_it_and_clicking_a_portrait(visitor):
     visitor.choose("")
     base, result = visitor.picture("base"), visitor.picture()
-    visitor.pick(9)
+    visitor.pick(5)
     visitor.sees_another(base, "base")
     visitor.sees_another(result)
 
