@@ -27,6 +27,8 @@ __all__ = ["refine_query"]
 START = 0.05
 # Pairs that were not learnt from leak somewhat more, so more is asked for than is wanted.
 MARGIN = 1.25
+# Weight of what is missing to that, against transfer and spill.
+PENALTY = 2.0
 
 
 def refine_query(
@@ -91,7 +93,7 @@ def _objective(inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outs
     """Transfer less spill, less what the change outside exceeds its allowance by."""
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
     excess = (MARGIN * WANTED_LEAK * outside - inside).clamp(min=0)
-    return inside / whole_inside - outside / whole_outside - excess / whole_inside
+    return inside / whole_inside - outside / whole_outside - PENALTY * excess / whole_inside
 
 
 def _draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
