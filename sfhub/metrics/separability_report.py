@@ -98,6 +98,7 @@ def plot_curves(rows: Iterable[dict], path: str | Path) -> None:
         path: of the picture.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     rows = [row for row in rows if row["pairs"] and row["channels"]]
     regions = list(dict.fromkeys(row["region"] for row in rows))
@@ -113,7 +114,9 @@ def plot_curves(rows: Iterable[dict], path: str | Path) -> None:
             )
             panel.plot(leak, transfer, label=method if method == DEFAULT else f"{method}, {mode}", **style)
         panel.axvline(WANTED_LEAK, color="grey", linewidth=0.8)
-        panel.set(title=region, xscale="log", xlabel="leak (inside : outside)", ylabel="transfer (%)", ylim=(0, 105))
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.set(title=region, xlabel="leak (inside : outside)", ylabel="transfer (%)", ylim=(0, 105))
     for panel in panels[len(regions) :]:
         panel.set_axis_off()
     handles = {
