@@ -193,7 +193,7 @@ class StyleGANPipeline(SfhubPipeline):
 
     @torch.no_grad()
     def segment(self, sample: Samples) -> Segmentation | list[Segmentation]:
-        """Which region each pixel belongs to: by the catalog's clusters, else by the parser's classes.
+        """Which region each pixel belongs to: by the parser's masks where there is one, else by the catalog's clusters.
 
         Raises:
             InputError: if the pipeline has neither.
@@ -309,7 +309,13 @@ class StyleGANPipeline(SfhubPipeline):
 
     def _segment_one(self, sample: Sample) -> Segmentation:
         width, height = sample.image.size
-        if self.catalog is not None:
+        # A parser draws finer outlines than clusters; the catalog says which of its classes is which region.
+        if self.parser is not None and (self.catalog is None or self.catalog.config.class_regions):
+            image = _to_tensor(sample.image)[None].to(self.device, self.parser.dtype)
+            labels, names = self.parser.segment(image), tuple(self.parser.config.class_names)
+            if self.catalog is not None:
+                labels, names = self.catalog.region_labels(labels), self.regions
+        elif self.catalog is not None:
             layer = self.catalog.layer
             # Synthesis may stop at the layer that the clusters are of.
             _, activations = self.generator.synthesis(
@@ -318,9 +324,6 @@ class StyleGANPipeline(SfhubPipeline):
                 return_activations=[layer],
             )
             labels, names = self.catalog.segment(activations, size=(height, width)), self.regions
-        elif self.parser is not None:
-            image = _to_tensor(sample.image)[None].to(self.device, self.parser.dtype)
-            labels, names = self.parser.segment(image), tuple(self.parser.config.class_names)
         else:
             raise InputError(
                 "This model cannot segment, for it has neither a region catalog nor a parser; add one to the pipeline."

@@ -54,3 +54,14 @@ def test_the_weights_fit_the_wheel_and_are_data_only():
     files = [path for path in resolve("portraits").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 40e6
     assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".png"}
+
+
+def test_the_overlay_shows_the_parsers_outlines_by_region(pipe):
+    sample = pipe.sample(4)[0]
+    found = pipe.segment(sample)
+    assert found.regions == pipe.regions
+    image = (
+        torch.tensor(list(sample.image.getdata()), dtype=torch.float32).view(128, 128, 3).permute(2, 0, 1) / 127.5 - 1
+    )
+    mask = pipe.catalog.region_labels(pipe.parser.segment(image[None]))[0]
+    assert (torch.as_tensor(found.labels) == mask).float().mean() > 0.99
