@@ -74,7 +74,7 @@ def test_training_killed_by_the_system_resumes_from_a_whole_checkpoint(tmp_path)
         "train(Path(sys.argv[3]), 100_000)\n"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # like this process; sums in another order differ in the last bit
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # like this process: threads change the last bits
     process = subprocess.Popen(
         [sys.executable, "-c", code, root, root, str(out)], cwd=root, stderr=subprocess.DEVNULL, env=one_thread
     )
