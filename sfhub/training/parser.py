@@ -1,7 +1,7 @@
 """Training the portrait parser on renders: cross-entropy for the mask, regression and cross-entropy for attributes.
 
 The parser later looks at *generated* portraits, a little blurred and noisy, so training images are degraded at random.
-Trained from nothing in a few minutes on one CPU core; a crash costs the run, so there is no resume.
+It trains from nothing in well under an hour on two CPU cores, so there is no resume: a crash costs the run.
 """
 
 import json

@@ -105,7 +105,7 @@ _PORTRAITS = StyleGAN2Training(
 )
 
 PRESETS: dict[str, StyleGAN2Training] = {
-    # The lower layers of the portraits generator; 64 px is a third of the work and shows whether it goes well.
+    # The lower layers of the portraits generator; 64 px costs less per image and shows whether it goes well.
     "portraits64": replace(_PORTRAITS, resolution=64, images=100_000, r1_gamma=0.1),
     # The shipped generator: goes on from portraits64 (`--init-from`).
     "portraits128": _PORTRAITS,
