@@ -1,8 +1,8 @@
 """Portrait parser: image -> semantic mask and attribute values, trained on renders.
 
-A small U-Net with a regression head; it works on 2x2 blocks of pixels (space to depth), which spares
-the dearest level and keeps the mask's resolution. It names activation clusters, measures edits (which attributes moved, where) and
-lends its features to the Fréchet distance on portraits, as Inception and face parsers do for photographs.
+A small U-Net with a regression head; it works on 2x2 blocks of pixels (space to depth), which spares the
+dearest level and keeps the mask's resolution. It names activation clusters, measures edits (which attributes moved,
+where) and lends its features to the Fréchet distance on portraits, as Inception and face parsers do for photographs.
 """
 
 from dataclasses import dataclass
