@@ -28,7 +28,9 @@ __all__ = [
     "Attribute",
     "attribute_vector",
     "attribute_visibility",
+    "Draws",
     "check_attributes",
+    "draw_attributes",
     "flip_attributes",
     "sample_attributes",
 ]
@@ -341,35 +343,50 @@ _FRAME_SHADES = [
 ]
 
 
-class _Draws:
-    """The random draws of one batch; every helper returns `[count]` or `[count, 3]`."""
+class Draws:
+    """The random draws of one batch; every helper returns `[count]` or `[count, 3]`.
+
+    A subclass that takes its numbers from elsewhere replaces `rand`, `randn` and `choose`.
+    """
 
     def __init__(self, count: int, generator: torch.Generator) -> None:
         self.count, self.generator = count, generator
 
+    def rand(self) -> torch.Tensor:
+        """Uniform in [0, 1), `[count]`."""
+        return torch.rand(self.count, generator=self.generator)
+
+    def randn(self, columns: int) -> torch.Tensor:
+        """Standard normal, `[count, columns]`."""
+        return torch.randn(self.count, columns, generator=self.generator)
+
+    def choose(self, weights: Sequence[float] | torch.Tensor) -> torch.Tensor:
+        """Codes drawn with probabilities proportional to `weights`, `[K]` or `[count, K]`."""
+        return torch.multinomial(self.weights(weights), 1, generator=self.generator)[:, 0].float()
+
+    def weights(self, weights: Sequence[float] | torch.Tensor) -> torch.Tensor:
+        """Weights as float32 `[count, K]`."""
+        weights = torch.as_tensor(weights, dtype=torch.float32)
+        return weights.expand(self.count, -1) if weights.ndim == 1 else weights
+
     def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
-        return low + (high - low) * torch.rand(self.count, generator=self.generator)
+        return low + (high - low) * self.rand()
 
     def normal(
         self, mean: float | torch.Tensor = 0.0, scale: float = 0.45, low: float = -1, high: float = 1
     ) -> torch.Tensor:
-        return (mean + scale * torch.randn(self.count, generator=self.generator)).clamp(low, high)
+        return (mean + scale * self.randn(1)[:, 0]).clamp(low, high)
 
     def happens(self, probability: float | torch.Tensor) -> torch.Tensor:
         return self.uniform() < probability
-
-    def choose(self, weights: Sequence[float] | torch.Tensor) -> torch.Tensor:
-        weights = torch.as_tensor(weights, dtype=torch.float32)
-        weights = weights.expand(self.count, -1) if weights.ndim == 1 else weights
-        return torch.multinomial(weights, 1, generator=self.generator)[:, 0].float()
 
     def shade(
         self, shades: Sequence[Sequence[float]], weights: Sequence[float] | torch.Tensor | None = None
     ) -> torch.Tensor:
         table = torch.tensor(shades)
         code = self.choose([1.0] * len(shades) if weights is None else weights).long()
-        jitter = 0.05 * torch.randn(self.count, 3, generator=self.generator)
-        brightness = 0.06 * torch.randn(self.count, 1, generator=self.generator)
+        jitter = 0.05 * self.randn(3)
+        brightness = 0.06 * self.randn(1)
         return (table[code] * (1 + brightness + jitter)).clamp(0.02, 0.98)
 
 
@@ -399,7 +416,11 @@ def sample_attributes(
             generator.seed()
         else:
             generator.manual_seed(seed)
-    draws = _Draws(count, generator)
+    return draw_attributes(Draws(count, generator))
+
+
+def draw_attributes(draws: "Draws") -> dict[str, torch.Tensor]:
+    """All `ATTRIBUTES` of `draws.count` portraits, float32 `[count]`, from the given source of random numbers."""
     styling = draws.normal(torch.where(draws.happens(0.5), 0.6, -0.6), 0.45)
     drawn = _draw_pose_and_light(draws) | _draw_face(draws, styling)
     drawn |= _draw_hair(draws, styling, drawn["age"], drawn["skin_tone"])
@@ -411,7 +432,7 @@ def _components(name: str, colour: torch.Tensor) -> dict[str, torch.Tensor]:
     return {f"{name}_{part}": colour[:, i] for i, part in enumerate(("red", "green", "blue"))}
 
 
-def _draw_pose_and_light(draws: _Draws) -> dict[str, torch.Tensor]:
+def _draw_pose_and_light(draws: Draws) -> dict[str, torch.Tensor]:
     return {
         "yaw": 35 * draws.normal(scale=0.5),
         "tilt": 12 * draws.normal(scale=0.4),
@@ -423,7 +444,7 @@ def _draw_pose_and_light(draws: _Draws) -> dict[str, torch.Tensor]:
     }
 
 
-def _draw_face(draws: _Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
+def _draw_face(draws: Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
     tone, age = draws.uniform().pow(1.15), draws.uniform()
     happy = draws.happens(0.72)
     mouth_open = torch.where(draws.happens(0.4), draws.uniform(0.25, 1.0), torch.zeros(draws.count))
@@ -464,7 +485,7 @@ def _draw_face(draws: _Draws, styling: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
-def _draw_hair(draws: _Draws, styling: torch.Tensor, age: torch.Tensor, tone: torch.Tensor) -> dict[str, torch.Tensor]:
+def _draw_hair(draws: Draws, styling: torch.Tensor, age: torch.Tensor, tone: torch.Tensor) -> dict[str, torch.Tensor]:
     # One weight per choice of `hair_style`, for the two ends of "styling".
     one = torch.tensor([1.3, 1.6, 3.0, 2.6, 0.5, 0.6, 0.6, 1.0, 0.7, 0.4, 0.3])
     other = torch.tensor([0.15, 0.3, 0.7, 1.2, 2.0, 2.2, 2.2, 1.5, 0.8, 1.4, 1.4])
@@ -496,7 +517,7 @@ def _draw_hair(draws: _Draws, styling: torch.Tensor, age: torch.Tensor, tone: to
     }
 
 
-def _draw_accessories(draws: _Draws, styling: torch.Tensor, drawn: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _draw_accessories(draws: Draws, styling: torch.Tensor, drawn: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     beard_share = ((0.35 - styling) * 0.55).clamp(0, 0.62)[:, None]
     beards = torch.cat([1 - beard_share, beard_share * torch.tensor([0.28, 0.38, 0.16, 0.18])], dim=1)
     glasses_share = (0.2 + 0.2 * drawn["age"])[:, None]
@@ -516,7 +537,7 @@ def _draw_accessories(draws: _Draws, styling: torch.Tensor, drawn: dict[str, tor
     }
 
 
-def _draw_clothes_and_background(draws: _Draws) -> dict[str, torch.Tensor]:
+def _draw_clothes_and_background(draws: Draws) -> dict[str, torch.Tensor]:
     sign = torch.where(draws.happens(0.5), 1.0, -1.0)
     return {
         "clothes": draws.choose([0.28, 0.2, 0.2, 0.14, 0.18]),

@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.portraits import render, sample_attributes
+from sfhub.portraits.latents import LATENT_DIM, attribute_code, attributes_from_latents, mean_code, truncate
 
-__all__ = ["BatchOrder", "ImageFolder", "RenderedPortraits", "image_batches"]
+__all__ = ["BatchOrder", "ImageFolder", "PairedPortraits", "RenderedPortraits", "image_batches"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,18 @@ class RenderedPortraits(Dataset):
         attributes: what `sample_attributes` drew.
     """
 
+    _kind = "portraits"
+
     def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
-        folder = Path(cache_dir) / f"portraits-{resolution}-{count}-{seed}"
-        self.attributes = sample_attributes(count, seed=seed)
+        folder = Path(cache_dir) / f"{self._kind}-{resolution}-{count}-{seed}"
+        self.attributes = self._draw(count, seed)
         if not folder.is_dir():
             _render_to(folder, self.attributes, resolution)
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         self.masks = np.load(folder / "masks.npy", mmap_mode="r")
+
+    def _draw(self, count: int, seed: int) -> dict[str, Tensor]:
+        return sample_attributes(count, seed=seed)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,6 +57,33 @@ class RenderedPortraits(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         """Image `[3, H, W]`, uint8."""
         return torch.from_numpy(self.images[index].copy())
+
+
+class PairedPortraits(RenderedPortraits):
+    """Rendered portraits together with the latents and codes that a generator should make them from.
+
+    Every second portrait is truncated by a random psi in [0.5, 1], so that a generator trained on the pairs also knows
+    what truncation should give.
+
+    Args:
+        count, resolution, seed, cache_dir: as for `RenderedPortraits`.
+
+    Attributes:
+        latents: `[count, LATENT_DIM]`, see `sfhub.portraits.latents`.
+        psi: `[count]`, 1 for the portraits that are not truncated.
+        codes: `[count, A]`, attribute codes after truncation.
+    """
+
+    _kind = "paired"
+
+    def _draw(self, count: int, seed: int) -> dict[str, Tensor]:
+        random = torch.Generator().manual_seed(seed)
+        self.latents = torch.randn(count, LATENT_DIM, generator=random)
+        self.psi = 1 - 0.5 * torch.rand(count, generator=random)
+        self.psi[::2] = 1
+        attributes, mean = attributes_from_latents(self.latents), mean_code()
+        self.codes = mean + self.psi[:, None] * (attribute_code(attributes) - mean)
+        return truncate(attributes, mean, self.psi)
 
 
 def _render_to(folder: Path, attributes: dict[str, Tensor], resolution: int, chunk: int = 64) -> None:
