@@ -119,7 +119,8 @@ class StyleRows(nn.Module):
             first.append(borders[:-1])
             last.append(borders[1:] - 1)
         first, last = torch.cat(first)[:, None], torch.cat(last)[:, None]
-        copies = int((last - first).max()) + 1 if len(first) else 1
+        # Known without looking into the tensors, which hold nothing when a model is built on the meta device.
+        copies = max((-(-width // (part.stop - part.start)) for part in slices), default=1)
         self.register_buffer("channels", torch.cat(channels), persistent=False)
         self.register_buffer("cell_channel", torch.cat(cell_channel), persistent=False)
         self.register_buffer("channel_cells", (first + torch.arange(copies)).minimum(last), persistent=False)
@@ -173,7 +174,7 @@ class FusionNet(nn.Module):
         # bit when it only aligns, and not at all otherwise.
         encoding = F.one_hot(torch.tensor(places), max_layers + 1).float()
         flagged = encoding.clone()
-        flagged[[name.startswith("to_rgb") for name, _ in style_layers], -1] = 1
+        flagged[:, -1] = torch.tensor([float(name.startswith("to_rgb")) for name, _ in style_layers])
         self.register_buffer("encoding", encoding.repeat(1, encoding_repeats), persistent=False)
         self.register_buffer("flagged_encoding", flagged.repeat(1, encoding_repeats), persistent=False)
         self.register_buffer("aligned", torch.tensor(aligned), persistent=False)
