@@ -1,7 +1,8 @@
 """How well regions can be edited alone: transfer against leak.
 
-One region of a base image takes its styles from a reference image (`sfhub.editing.transfer`, strength 1). Per pixel the
-change is the CIELAB difference (Delta E*, 1976) to the base, and over many pairs
+One region of a base image takes its look from a reference image, by whatever way of mixing is measured
+(`measure_mixers`; `measure_queries` for those of `sfhub.editing.transfer`, strength 1). Per pixel the change is the
+CIELAB difference (Delta E*, 1976) to the base, and over many pairs
 
 - *transfer* = mean change inside the region / mean change there when the whole code is the reference's;
 - *leak* = mean change inside the region / mean change outside, so that more is better: 4 stands for 4 : 1;
@@ -12,8 +13,9 @@ Where neither does (the reference wears a hat, the edit failed to put it on) it 
 in which neither base nor reference shows the region do not count. Means are taken per image, then over the pairs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,7 +28,24 @@ from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import MIN_SHARE, Parser, render_regions
 from sfhub.regions.sampling import sample_styles
 
-__all__ = ["WANTED_LEAK", "Separability", "edited_region", "is_present", "mean_change", "measure_queries"]
+__all__ = [
+    "WANTED_LEAK",
+    "Mixer",
+    "Renderer",
+    "Separability",
+    "edited_region",
+    "is_present",
+    "mean_change",
+    "measure_mixers",
+    "measure_queries",
+    "query_mixer",
+]
+
+Mixer = Callable[[Tensor, Tensor], Tensor]
+"""Codes of bases and of references, `[B, ...]` each -> codes of V ways to mix them, `[V, B, ...]`."""
+
+Renderer = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Codes `[B, ...]` -> images `[B, 3, H, W]` in [-1, 1] and region maps, integers `[B, H, W]`."""
 
 WANTED_LEAK = 4.0
 """An edit should change its region at least so many times as much as the rest."""
@@ -37,7 +56,7 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class Separability:
-    """What one query did to its region over all pairs that show it.
+    """What one way of mixing did to its region over all pairs that show it.
 
     Attributes:
         transfer: share of the whole swap's change inside, about [0, 1].
@@ -75,13 +94,50 @@ def edited_region(base: Tensor, reference: Tensor, edited: Tensor, index: int) -
 
     Args:
         base, reference, edited: region maps `[..., H, W]` whose shapes broadcast.
-        index: of the region.
+        index: of the region; True for masks.
 
     Returns:
         bool `[..., H, W]`.
     """
     inside = (base == index) | (edited == index)
     return torch.where(is_present(inside)[..., None, None], inside, reference == index)
+
+
+@torch.no_grad()
+def measure_mixers(
+    render: Renderer,
+    base: Tensor,
+    reference: Tensor,
+    mixers: Mapping[str, Mixer],
+    labels: Mapping[str, Sequence[int]],
+    *,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> dict[str, list[Separability]]:
+    """Transfer and leak of several ways of mixing per region, on the same pairs.
+
+    Nothing here knows what a code is, so any model that mixes codes and draws them can be measured.
+
+    Args:
+        render: how codes become images, and where the regions are in them.
+        base, reference: codes of the pairs, `[P, ...]`.
+        mixers: for each region how it takes its look from the reference.
+        labels: for each region the numbers in the region maps that belong to it.
+        batch_size: images rendered at once.
+        progress: show a bar.
+
+    Returns:
+        `{region: one result per way of mixing}`.
+    """
+    # Of each way of mixing: pairs that count, change inside and outside, and both of the whole swap.
+    totals: dict[str, Tensor | float] = dict.fromkeys(mixers, 0.0)
+    pairs = max(1, batch_size // 8)
+    chunks = list(zip(base.split(pairs), reference.split(pairs), strict=True))
+    for bases, references in tqdm(chunks, desc="Separability", disable=not progress):
+        scene = _Scene.of(render, bases, references)
+        for region, mix in mixers.items():
+            totals[region] = totals[region] + _change(render, scene, labels[region], mix, batch_size).cpu()
+    return {region: [_summary(row) for row in rows.tolist()] for region, rows in totals.items()}
 
 
 @torch.no_grad()
@@ -116,24 +172,26 @@ def measure_queries(
         InputError: for an unknown region, or a catalog of another generator.
     """
     catalog.check_generator(generator)
-    codes = sample_styles(generator, 2 * pairs, seed, truncation_psi)
-    # Columns: pairs that count, change inside and outside, and both of the whole swap.
-    totals = {region: torch.zeros(len(rows), 5, dtype=torch.float64) for region, rows in queries.items()}
-    chunks = codes.view(pairs, 2, -1).split(max(1, batch_size // 8))
-    for chunk in tqdm(chunks, desc="Separability", disable=not progress):
-        scene = _Scene.of(generator, catalog, parser, chunk[:, 0], chunk[:, 1])
-        for region, rows in queries.items():
-            index = catalog.index(region)
-            shown = scene.showing(index)
-            for start in range(0, len(rows) if shown is not None else 0, 8):
-                part = rows[start : start + 8].to(codes)
-                totals[region][start : start + 8] += _change(generator, catalog, parser, shown, index, part).cpu()
-    return {region: [_summary(row) for row in rows.tolist()] for region, rows in totals.items()}
+    base, reference = sample_styles(generator, 2 * pairs, seed, truncation_psi).view(pairs, 2, -1).unbind(dim=1)
+    return measure_mixers(
+        partial(render_regions, generator, catalog, parser=parser),
+        base,
+        reference,
+        {region: query_mixer(rows.to(base)) for region, rows in queries.items()},
+        {region: [catalog.index(region)] for region in queries},
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def query_mixer(queries: Tensor) -> Mixer:
+    """*Editing in Style* as a way of mixing, or as many as there are queries `[Q, S]`."""
+    return lambda base, reference: interpolate_styles(base, reference, queries[:, None])
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """A batch of bases and references: codes `[B, S]`, base images `[B, 3, H, W]`, region maps and the full change."""
+    """A batch of bases and references: codes `[B, ...]`, images of the bases, region maps and the full change."""
 
     base: Tensor
     reference: Tensor
@@ -143,26 +201,38 @@ class _Scene:
     whole: Tensor
 
     @classmethod
-    def of(cls, generator, catalog, parser, base: Tensor, reference: Tensor) -> "_Scene":
-        image, base_labels = render_regions(generator, catalog, base, parser)
-        other, reference_labels = render_regions(generator, catalog, reference, parser)
+    def of(cls, render: Renderer, base: Tensor, reference: Tensor) -> "_Scene":
+        image, base_labels = render(base)
+        other, reference_labels = render(reference)
         return cls(base, reference, image, base_labels, reference_labels, color_difference(image, other))
 
-    def showing(self, index: int) -> "_Scene | None":
-        """The pairs in which base or reference shows the region, None if there are none."""
-        shows = is_present(self.base_labels == index) | is_present(self.reference_labels == index)
-        return _Scene(*(value[shows] for value in vars(self).values())) if shows.any() else None
+    def __getitem__(self, chosen: Tensor) -> "_Scene":
+        """Some of the pairs, by index or mask."""
+        return _Scene(*(value[chosen] for value in vars(self).values()))
 
 
-def _change(generator, catalog, parser, scene: _Scene, index: int, queries: Tensor) -> Tensor:
-    """Sums over the pairs of one scene, `[Q, 5]`: pairs, inside, outside, whole swap inside, whole swap outside."""
-    shape = len(queries), len(scene.base)
-    mixed = interpolate_styles(scene.base, scene.reference, queries[:, None])
-    image, labels = render_regions(generator, catalog, mixed.flatten(0, 1), parser)
-    change = color_difference(image.unflatten(0, shape), scene.image)
-    inside = edited_region(scene.base_labels, scene.reference_labels, labels.unflatten(0, shape), index)
-    parts = [*mean_change(change, inside), *mean_change(scene.whole.expand_as(change), inside)]
-    return torch.stack([torch.ones(shape).to(change), *parts], dim=-1).double().sum(dim=1)
+def _change(render: Renderer, scene: _Scene, labels: Sequence[int], mix: Mixer, batch_size: int) -> Tensor:
+    """Sums over the pairs of one scene, `[V, 5]`: pairs, inside, outside, whole swap inside, whole swap outside."""
+    shows = is_present(_belongs(scene.base_labels, labels)) | is_present(_belongs(scene.reference_labels, labels))
+    mixed = mix(scene.base, scene.reference)
+    if not shows.any():
+        return torch.zeros(len(mixed), 5, dtype=torch.float64)
+    mixed, scene, rows = mixed[:, shows], scene[shows], []
+    pair = torch.arange(mixed.shape[1], device=mixed.device).repeat(len(mixed))
+    for codes, chosen in zip(mixed.flatten(0, 1).split(batch_size), pair.split(batch_size), strict=True):
+        part = scene[chosen]
+        image, edited_labels = render(codes)
+        change = color_difference(image, part.image)
+        maps = (_belongs(each, labels) for each in (part.base_labels, part.reference_labels, edited_labels))
+        inside = edited_region(*maps, index=True)
+        parts = [*mean_change(change, inside), *mean_change(part.whole, inside)]
+        rows.append(torch.stack([torch.ones_like(parts[0]), *parts], dim=-1).double())
+    return torch.cat(rows).unflatten(0, mixed.shape[:2]).sum(dim=1)
+
+
+def _belongs(region_map: Tensor, labels: Sequence[int]) -> Tensor:
+    """Where a region map has one of these numbers, bool of its shape."""
+    return torch.isin(region_map, torch.tensor(labels, device=region_map.device))
 
 
 def _summary(sums: list[float]) -> Separability:
