@@ -13,6 +13,7 @@ import torch
 import typer
 
 from sfhub.metrics.color import color_difference
+from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
@@ -25,6 +26,7 @@ def main(
     generator: Annotated[Path, typer.Option(help="Folder of the generator.")],
     parser: Annotated[Path, typer.Option(help="Folder of the portrait parser.")],
     catalog: Annotated[Path, typer.Option(help="Folder of the region catalog.")],
+    fusion: Annotated[Path | None, typer.Option(help="Folder of the fusion hierarchy, if there is one.")] = None,
     card: Annotated[Path | None, typer.Option(help="Model card to put beside the weights.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pipeline.")] = BUILT_IN,
 ) -> None:
@@ -40,6 +42,7 @@ def main(
         generator=G.half(),
         catalog=RegionCatalog.from_pretrained(catalog),
         parser=PortraitParser.from_pretrained(parser).eval().half(),
+        fusion=None if fusion is None else FusionHierarchy.from_pretrained(fusion).eval().half(),
     )
     pipe.save_pretrained(out)
     if card is not None:

@@ -99,11 +99,23 @@ def mix(
     out: Annotated[Path, typer.Argument(help="PNG file to write.")],
     base: Annotated[str, typer.Option(metavar="SOURCE", help="Seed of the base, or a PNG file that sfhub saved.")],
     region: Annotated[
-        list[str], typer.Option(metavar="REGION=SOURCE", help="Seed or PNG file for a region; may be repeated.")
-    ],
+        list[str] | None, typer.Option(metavar="REGION=SOURCE", help="Seed or PNG file for a region; may be repeated.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Seed or PNG file for the pose; takes a fusion hierarchy.")
+    ] = None,
     strength: Annotated[
         list[str] | None,
-        typer.Option(metavar="[REGION=]NUMBER", help="0 to 1, for one region or for all; may be repeated."),
+        typer.Option(
+            metavar="[REGION=]NUMBER", help="0 to 1, for one region, for layout, or for all; may be repeated."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="fusion (StyleFusion, the default where the model has a hierarchy), or by Editing in Style "
+            "catalog (each region's best), influence, activation."
+        ),
     ] = None,
     psi: Psi = 0.7,
     model: Model = "portraits",
@@ -111,11 +123,12 @@ def mix(
     device: Device = "cpu",
 ) -> None:
     """Give regions of one picture the look they have in others."""
-    texts = dict(_pair(text, "--region", "hair=2") for text in region)
-    strengths = parse_strengths(strength or (), list(texts))
+    texts = dict(_pair(text, "--region", "hair=2") for text in region or ())
+    strengths = parse_strengths(strength or (), [*texts, *(["layout"] if layout is not None else [])])
     pipe = _load(model, revision, device)
     sources = {name: _picture(pipe, text, psi) for name, text in texts.items()}
-    _save(pipe.mix(_picture(pipe, base, psi), sources, strengths), out)
+    pose = None if layout is None else _picture(pipe, layout, psi)
+    _save(pipe.mix(_picture(pipe, base, psi), sources, strengths, layout=pose, method=method), out)
 
 
 @app.command(epilog="Example:  sfhub convert stylegan2-ffhq-config-f.pt ffhq")

@@ -1,13 +1,15 @@
-"""Shared fixtures: a tiny random generator, its catalog and pipeline, and the recorded behaviour of official code."""
+"""Shared fixtures: a tiny random generator with catalog, hierarchy and pipelines, and what official code did."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
+from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.tree import RegionTree
 
 # Small networks are quicker on one thread, and several test processes do not fight over the cores.
 torch.set_num_threads(1)
@@ -65,3 +67,23 @@ def tiny_catalog(tiny_generator: StyleGAN2Generator) -> RegionCatalog:
 def tiny_pipeline(tiny_generator: StyleGAN2Generator, tiny_catalog: RegionCatalog) -> StyleGANPipeline:
     """A pipeline of the two; tests must not change it."""
     return StyleGANPipeline(tiny_generator, tiny_catalog)
+
+
+@pytest.fixture(scope="session")
+def tiny_hierarchy(tiny_generator: StyleGAN2Generator) -> FusionHierarchy:
+    """An untrained hierarchy over the catalog's regions; as with the portraits, its "face" holds more than theirs."""
+    tree = RegionTree(
+        {"all": ["face", "rest"], "face": ["skin", "mouth"], "rest": ["background", "hair"]},
+        regions={"skin": ["face"]},
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FusionHierarchy.for_generator(tiny_generator, tree, hidden_widths=[16]).eval()
+
+
+@pytest.fixture(scope="session")
+def fusion_pipeline(
+    tiny_generator: StyleGAN2Generator, tiny_catalog: RegionCatalog, tiny_hierarchy: FusionHierarchy
+) -> StyleGANPipeline:
+    """The tiny pipeline with the hierarchy; tests must not change it."""
+    return StyleGANPipeline(tiny_generator, tiny_catalog, fusion=tiny_hierarchy)

@@ -9,6 +9,10 @@ so mixes of mixes are expressed without repeating anything:
                {"op": "sample", "inputs": [], "seed": 2, "truncation_psi": 0.7, "label": null},
                {"op": "mix", "inputs": [0, 1], "regions": ["hair"], "strengths": [0.8], "query": null}]}
 
+A mix by a fusion hierarchy says so; with a layout its picture is the last input and its strength the last strength:
+
+    {"op": "mix", "inputs": [0, 1, 2], "method": "fusion", "regions": ["hair"], "strengths": [0.8, 1.0], "layout": true}
+
 In a PNG it lies in an iTXt chunk named `sfhub:recipe`, beside an XMP packet with IPTC's statement that the picture is
 synthetic (`Iptc4xmpExt:DigitalSourceType`). Pictures come from anywhere, so `check_recipe` bounds and types everything
 before anything is computed, and nothing in a recipe is ever evaluated or imported.
@@ -186,11 +190,17 @@ def _check_sample(where: str, step: Step) -> None:
 
 def _check_mix(where: str, step: Step) -> None:
     regions, strengths = step.get("regions"), step.get("strengths")
-    _need(_is_names(regions) and regions, f"regions of {where}", regions, "a list of different names")
-    _need(len(step["inputs"]) == len(regions) + 1, f"inputs of {where}", step["inputs"], "a base and one per region")
-    fine = isinstance(strengths, list) and len(strengths) == len(regions)
+    method, layout = step.get("method"), step.get("layout", False)
+    _need(method in (None, "fusion"), f"method of {where}", method, "fusion or none")
+    _need(isinstance(layout, bool), f"layout of {where}", layout, "true or false")
+    _need(not layout or method, f"layout of {where}", layout, "none without the method fusion")
+    _need(_is_names(regions) and (regions or layout), f"regions of {where}", regions, "a list of different names")
+    count = len(regions) + layout
+    _need(len(step["inputs"]) == count + 1, f"inputs of {where}", step["inputs"], "a base and one per region or layout")
+    fine = isinstance(strengths, list) and len(strengths) == count
     fine = fine and all(_is_number(value, 0, 1) for value in strengths)
-    _need(fine, f"strengths of {where}", strengths, "one number from 0 to 1 per region")
+    _need(fine, f"strengths of {where}", strengths, "one number from 0 to 1 per region or layout")
+    _need(method is None or step.get("query") is None, f"query of {where}", step.get("query"), "none for fusion")
     check_query(step.get("query"))
 
 
@@ -232,7 +242,7 @@ def check_query(settings: Any) -> dict[str, str | float] | None:
 # What each kind of step is checked by, and what it holds beside op and inputs.
 _CHECKS = {
     "sample": (_check_sample, ("seed", "truncation_psi", "label")),
-    "mix": (_check_mix, ("regions", "strengths", "query")),
+    "mix": (_check_mix, ("regions", "strengths", "query", "method", "layout")),
     "interpolate": (_check_interpolate, ("position", "regions", "query")),
     "grid": (_check_grid, ("columns",)),
 }
@@ -323,5 +333,3 @@ def read_recipe(image: str | os.PathLike[str] | Image.Image) -> Recipe:
         # ValueError: no JSON, or a number of more digits than Python converts.
         raise InputError(f"The recipe in {name} is damaged: it is not JSON; use the file as sfhub saved it.") from error
     return check_recipe(recipe)
-
-

@@ -1,15 +1,17 @@
 """Sample faces from a StyleGAN2 and give each semantic region its own source.
 
-Mixing is *Editing in Style* (Collins et al., CVPR 2020): a query q in [0, 1] per style channel, from the region
-catalog, says how far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs
-channel c for region r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are
-divided by their sum, so the result is a convex combination of base and sources, whatever the order of the regions.
+Two methods mix. *StyleFusion* (Kafri et al., TOG 2022) needs a fusion hierarchy: each node of its tree gets the code of
+its source, `sfhub.models.fusion` makes one code of them, and a layout code can set the pose of all regions.
+
+*Editing in Style* (Collins et al., CVPR 2020) needs a region catalog: a query q in [0, 1] per style channel says how
+far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs channel c for region
+r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are divided by their sum,
+so the result is a convex combination of base and sources, whatever the order of the regions.
 
 On a CPU every picture is computed by itself: the rounding of a convolution depends on the batch it is in, and a seed
 has to give the same picture, bit for bit, whatever else was asked for at the same time.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -23,9 +25,11 @@ from torch import Tensor
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
 from sfhub.metrics.color import color_difference
+from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.base import SfhubPipeline
 from sfhub.pipelines.recipe import MAX_GRID, check_query, check_seed, extend, make_recipe
+from sfhub.pipelines.regions import CATALOG, FUSION, RegionNames, node_codes
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
@@ -43,25 +47,28 @@ class StyleGANPipeline(SfhubPipeline):
 
     Args:
         generator: the network.
-        catalog: which style channel moves which region; needed to mix regions.
-        parser: picture -> semantic classes; used to segment where there is no catalog.
+        catalog: which style channel moves which region; mixes regions by Editing in Style, and names them.
+        parser: picture -> semantic classes; draws finer outlines of regions than the catalog.
+        fusion: mixes regions by StyleFusion.
 
     Raises:
-        InputError: if the catalog was made for another generator.
+        InputError: if the catalog or the hierarchy was made for another generator.
     """
 
-    _optional_components: ClassVar[list[str]] = ["catalog", "parser"]
+    _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion"]
 
     def __init__(
         self,
         generator: StyleGAN2Generator,
         catalog: RegionCatalog | None = None,
         parser: PortraitParser | None = None,
+        fusion: FusionHierarchy | None = None,
     ):
         super().__init__()
-        if catalog is not None:
-            catalog.check_generator(generator)
-        self.register_modules(generator=generator, catalog=catalog, parser=parser)
+        for made_for_it in (catalog, fusion):
+            if made_for_it is not None:
+                made_for_it.check_generator(generator)
+        self.register_modules(generator=generator, catalog=catalog, parser=parser, fusion=fusion)
 
     # Making pictures ------------------------------------------------------------------------------------------------
 
@@ -98,9 +105,10 @@ class StyleGANPipeline(SfhubPipeline):
     def mix(
         self,
         base: Samples,
-        regions: Mapping[str, Samples],
+        regions: Mapping[str, Samples] | None = None,
         strength: float | Mapping[str, float] = 1.0,
         *,
+        layout: Samples | None = None,
         method: str | None = None,
         **query: str | float,
     ) -> Sample | list[Sample]:
@@ -108,32 +116,35 @@ class StyleGANPipeline(SfhubPipeline):
 
         Args:
             base: the picture to change, or a batch of them.
-            regions: region -> its source, a picture or a batch. Batches have one common length.
-            strength: 0 (keep the base) to 1, for all regions or per region (1 where a region is not named).
-            method: how the catalog chooses channels, `activation` or `influence`; None for the setting that the
-                catalog's maker measured to be best.
-            **query: further settings of `RegionCatalog.query`, such as `mode="sequential", epsilon=20`.
+            regions: region -> its source, a picture or a batch. Batches have one common length. A region that is made
+                of others, such as "face" of the portraits' hierarchy, covers them until they have their own source.
+            strength: 0 (keep what is there without the source) to 1, for everything or by region, 1 where a region is
+                not named; that of the layout has the name "layout".
+            layout: the picture that pose and place of all regions come from; method `fusion` only.
+            method: `fusion`, the fusion hierarchy; `catalog`, Editing in Style with the query per region that the
+                catalog's maker measured to be best; `activation` or `influence`, Editing in Style with that relevance.
+                None for `fusion` if the model has a hierarchy, else `catalog`.
+            **query: for the last two, settings of `RegionCatalog.query` such as `mode="sequential", epsilon=20`;
+                without any, the measured query where it is made from that relevance, else the relevance itself.
 
         Returns:
             One picture if everything given was one picture, else a list.
 
         Raises:
             InputError: for an unknown region, a strength outside [0, 1], pictures of another model, a query that the
-                catalog does not know, or if the pipeline has no catalog.
+                catalog does not know, or a method or layout without the component that it takes.
         """
-        if not regions:
+        given = dict(regions or {})
+        if not given and layout is None:
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
-        names = [self._known_region(name) for name in regions]
-        step = {
-            "op": "mix",
-            "inputs": [],
-            "regions": names,
-            "strengths": self._strengths(names, strength),
-            "query": _query_settings(method, query),
-        }
-        rows = _rows([base, *regions.values()])
-        mixed = self._derive([(row, step) for row in rows])
-        return mixed if any(not isinstance(each, Sample) for each in (base, *regions.values())) else mixed[0]
+        method = self._names.method(method)
+        strengths = self._strengths([*given, *(["layout"] if layout is not None else [])], strength)
+        if method == FUSION:
+            step, columns = self._fusion_step(given, layout, strengths, query)
+        else:
+            step, columns = self._catalog_step(given, layout, strengths, method, query)
+        mixed = self._derive([(row, step) for row in _rows([base, *columns])])
+        return mixed[0] if all(isinstance(each, Sample) for each in (base, *columns)) else mixed
 
     __call__ = mix
 
@@ -153,7 +164,8 @@ class StyleGANPipeline(SfhubPipeline):
         Args:
             a, b: first and last picture.
             steps: number of pictures, 2 to 1000, `a` and `b` included.
-            regions: move only these regions; the film then ends at the mix of `a` with those regions of `b`.
+            regions: move only these regions; the film then ends at the mix of `a` with those regions of `b`. None for
+                the whole picture, which takes no method.
             method, **query: as for `mix`.
 
         Raises:
@@ -161,11 +173,16 @@ class StyleGANPipeline(SfhubPipeline):
         """
         if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 1000:
             raise InputError(f"A film of {steps!r} pictures cannot be made; take a whole number from 2 to 1000.")
-        names = None if regions is None else [self._known_region(name) for name in dict.fromkeys(regions)]
+        names = None if regions is None else list(dict.fromkeys(regions))
         if names == []:
             raise InputError(f"No region was named to move; choose from {', '.join(self.regions)}, or move them all.")
-        step = {"op": "interpolate", "inputs": [], "regions": names, "query": _query_settings(method, query)}
-        return self._derive([((a, b), {**step, "position": k / (steps - 1)}) for k in range(steps)])
+        positions = [k / (steps - 1) for k in range(steps)]
+        if names is not None and self._names.method(method) == FUSION:
+            return [self.mix(a, dict.fromkeys(names, b), position, method=method, **query) for position in positions]
+        parts = None if names is None else list(self._names.owners(names))
+        settings = None if names is None else _query_settings(self._names.method(method), query)
+        step = {"op": "interpolate", "inputs": [], "regions": parts, "query": settings}
+        return self._derive([((a, b), {**step, "position": position}) for position in positions])
 
     def grid(self, samples: Sequence[Sample], columns: int | None = None) -> Sample:
         """Pictures side by side, row by row, as one picture with a recipe of its own.
@@ -214,8 +231,24 @@ class StyleGANPipeline(SfhubPipeline):
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Names of the regions that can be mixed, empty without a catalog."""
-        return () if self.catalog is None else tuple(self.catalog.regions)
+        """Names of the regions that can be mixed; empty without a catalog or a hierarchy.
+
+        The nodes of the hierarchy where there is one, leaves first, else the catalog's. Names that only the catalog has
+        are understood all the same, and stand for the leaf that covers them.
+        """
+        return self._names.regions
+
+    @property
+    def _names(self) -> RegionNames:
+        return RegionNames(self.catalog, self.fusion)
+
+    def parts(self, region: str) -> tuple[str, ...]:
+        """Which of the catalog's regions, by which `segment` labels pixels, a region that can be mixed covers.
+
+        Raises:
+            InputError: if there is no such region.
+        """
+        return self._names.parts(region)
 
     def card_facts(self) -> dict[str, str]:
         """What the model card says about this model."""
@@ -223,7 +256,8 @@ class StyleGANPipeline(SfhubPipeline):
             "resolution": f"{self.generator.config.resolution} px",
             "style space": f"S of {self.generator.style_layout.size:,} dimensions",
         }
-        return facts | ({"regions": ", ".join(self.regions)} if self.regions else {})
+        facts |= {"regions": ", ".join(self.regions)} if self.regions else {}
+        return facts | ({"fusion": f"{len(self.fusion.nets)} fusion networks (StyleFusion)"} if self.fusion else {})
 
     # Steps of recipes -----------------------------------------------------------------------------------------------
 
@@ -236,8 +270,7 @@ class StyleGANPipeline(SfhubPipeline):
         """
         codes: list[Tensor] = []
         for step in recipe["steps"]:
-            for name in step.get("regions") or ():
-                self._known_region(name)
+            self._check_names(step)
             codes.append(self._code(step, [codes[i] for i in step["inputs"]]))
         remade, last = make_recipe(self.model_record, recipe["steps"]), recipe["steps"][-1]
         images = self._images(list(codes[-1].split(1)))
@@ -255,6 +288,8 @@ class StyleGANPipeline(SfhubPipeline):
         """The style code `[1, S]` that a step makes from the codes of its inputs."""
         if step["op"] == "sample":
             return self._sampled_code(step["seed"], step["truncation_psi"], step["label"])
+        if step.get("method") == FUSION:
+            return self._fused_code(step, inputs)
         if step["op"] == "mix":
             weights = [
                 strength * self._query(name, step["query"])
@@ -268,6 +303,62 @@ class StyleGANPipeline(SfhubPipeline):
             return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
         weights = [self._query(name, step["query"]) for name in step["regions"]]
         return interpolate_styles(a, b, torch.stack(weights).sum(dim=0).clamp(max=1), step["position"])
+
+    def _fusion_step(
+        self,
+        regions: Mapping[str, Samples],
+        layout: Samples | None,
+        strengths: Sequence[float],
+        query: Mapping[str, str | float],
+    ) -> tuple[dict[str, Any], list[Samples]]:
+        """What a mix by the hierarchy says in a recipe, and what goes in beside the base."""
+        if query:
+            raise InputError(
+                f"The query settings {', '.join(query)} are of Editing in Style; "
+                "choose method 'influence' or 'activation' with them, or leave them out."
+            )
+        nodes = [self._names.node(name) for name in regions]
+        doubled = next((name for name, node in zip(regions, nodes, strict=True) if nodes.count(node) > 1), None)
+        if doubled is not None:
+            raise InputError(
+                f"Region {doubled!r} was given twice, as the catalog and as the hierarchy name it; "
+                f"give {self._names.node(doubled)!r} alone."
+            )
+        step = {"op": "mix", "inputs": [], "method": FUSION, "regions": nodes, "strengths": list(strengths)}
+        step["layout"] = layout is not None
+        return step, [*regions.values(), *([layout] if layout is not None else [])]
+
+    def _catalog_step(
+        self,
+        regions: Mapping[str, Samples],
+        layout: Samples | None,
+        strengths: Sequence[float],
+        method: str,
+        query: Mapping[str, str | float],
+    ) -> tuple[dict[str, Any], list[Samples]]:
+        """What a mix by the catalog says in a recipe, which knows the catalog's regions only, and what goes in."""
+        if layout is not None:
+            found = "this model has none" if self.fusion is None else f"the method is {method!r}"
+            raise InputError(
+                f"A layout needs a fusion hierarchy and method 'fusion', but {found}; leave the layout out."
+            )
+        owners = self._names.owners(list(regions))
+        strength_of = dict(zip(regions, strengths, strict=True))
+        step = {
+            "op": "mix",
+            "inputs": [],
+            "regions": list(owners),
+            "strengths": [strength_of[name] for name in owners.values()],
+            "query": _query_settings(method, query),
+        }
+        return step, [regions[name] for name in owners.values()]
+
+    def _fused_code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
+        base, *sources = inputs
+        weighted = list(zip(sources, step["strengths"], strict=True))
+        layout = weighted.pop() if step["layout"] else None
+        regions = dict(zip(map(self._names.node, step["regions"]), weighted, strict=True))
+        return self.fusion(node_codes(self.fusion.tree, base, regions, layout))
 
     def _code_here(self, sample: Sample) -> Tensor:
         """The code of a sample, which may have been put elsewhere to rest, where the generator is."""
@@ -292,8 +383,17 @@ class StyleGANPipeline(SfhubPipeline):
 
     def _query(self, region: str, settings: Mapping[str, Any] | None) -> Tensor:
         """How far each style channel goes to the source, `[S]` in [0, 1]."""
-        query = self.catalog.default_query(region) if settings is None else self.catalog.query(region, **settings)
+        if settings is None or settings == {"method": self._measured_method(region)}:
+            query = self.catalog.default_query(region)
+        elif settings.keys() == {"method"}:
+            query = self.catalog.query(region, settings["method"], mode="simultaneous", gain=1.0)
+        else:
+            query = self.catalog.query(region, **settings)
         return query.to(self.device, self.dtype)
+
+    def _measured_method(self, region: str) -> str | None:
+        """The relevance that a region's measured query is made from, if the catalog says so."""
+        return (self.catalog.config.defaults or {}).get(region, {}).get("method")
 
     def _render(self, codes: Sequence[Tensor], recipes: Sequence[dict[str, Any]]) -> list[Sample]:
         return [Sample(*each) for each in zip(self._images(codes), codes, recipes, strict=True)]
@@ -314,7 +414,7 @@ class StyleGANPipeline(SfhubPipeline):
             image = _to_tensor(sample.image)[None].to(self.device, self.parser.dtype)
             labels, names = self.parser.segment(image), tuple(self.parser.config.class_names)
             if self.catalog is not None:
-                labels, names = self.catalog.region_labels(labels), self.regions
+                labels, names = self.catalog.region_labels(labels), tuple(self.catalog.regions)
         elif self.catalog is not None:
             layer = self.catalog.layer
             # Synthesis may stop at the layer that the clusters are of.
@@ -323,7 +423,8 @@ class StyleGANPipeline(SfhubPipeline):
                 resolution=self.generator.style_layout[layer].resolution,
                 return_activations=[layer],
             )
-            labels, names = self.catalog.segment(activations, size=(height, width)), self.regions
+            labels = self.catalog.segment(activations, size=(height, width))
+            names = tuple(self.catalog.regions)
         else:
             raise InputError(
                 "This model cannot segment, for it has neither a region catalog nor a parser; add one to the pipeline."
@@ -332,23 +433,22 @@ class StyleGANPipeline(SfhubPipeline):
 
     # Checks ---------------------------------------------------------------------------------------------------------
 
-    def _known_region(self, name: str) -> str:
-        if self.catalog is None:
-            raise InputError(
-                f"Region {name!r} cannot be mixed, for this model has no region catalog; "
-                "build one with sfhub.regions.build and add it to the pipeline."
-            )
-        if name not in self.regions:
-            close = difflib.get_close_matches(str(name), self.regions, n=1)
-            hint = f"did you mean {close[0]!r}? It" if close else "it"
-            raise InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(self.regions)}.")
-        return name
+    def _check_names(self, step: Mapping[str, Any]) -> None:
+        """Refuse a step of a recipe whose regions or method this model does not have."""
+        if step["op"] != "mix" and not step.get("regions"):
+            return
+        fused = step.get("method") == FUSION
+        # Steps of Editing in Style have the catalog's names, also those that mean something else to the hierarchy.
+        names = self._names if fused else RegionNames(self.catalog, None)
+        names.method(FUSION if fused else CATALOG)
+        for name in step["regions"]:
+            names.node(name) if fused else names.parts(name)
 
     def _strengths(self, names: Sequence[str], strength: float | Mapping[str, float]) -> list[float]:
         if not isinstance(strength, Mapping):
             return [_number(strength, 0, 1, "Strength")] * len(names)
         for name in strength:
-            if self._known_region(name) not in names:
+            if name not in names:
                 raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
         return [_number(strength.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
 
@@ -380,10 +480,10 @@ def _weighted_mix(base: Tensor, sources: Sequence[Tensor], weights: Sequence[Ten
     return interpolate_styles(base, target, total.clamp(max=1))
 
 
-def _query_settings(method: str | None, query: Mapping[str, str | float]) -> dict[str, str | float] | None:
+def _query_settings(method: str, query: Mapping[str, str | float]) -> dict[str, str | float] | None:
     """The `query` entry of a recipe."""
     settings = {name: value if isinstance(value, str) else float(value) for name, value in query.items()}
-    return check_query(settings if method is None else {"method": method, **settings}) or None
+    return check_query(settings if method == CATALOG else {"method": method, **settings}) or None
 
 
 def _rows(columns: Sequence[Samples]) -> list[tuple[Sample, ...]]:

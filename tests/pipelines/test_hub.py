@@ -63,6 +63,13 @@ def test_what_was_pushed_is_what_is_pulled(hub, tiny_pipeline):
     assert (pulled.source.kind, pulled.source.name, pulled.source.revision) == ("hub", "tester/faces", info.oid)
 
 
+def test_a_fusion_hierarchy_is_pushed_and_pulled_with_its_model(hub, fusion_pipeline):
+    fusion_pipeline.push_to_hub("tester/fused", token=TOKEN)
+    pulled = StyleGANPipeline.from_pretrained("tester/fused")
+    mixed = [pipe(a, {"face": b}, layout=b) for pipe in (pulled, fusion_pipeline) for a, b in [pipe.sample([1, 2])]]
+    assert np.array_equal(pixels(mixed[0]), pixels(mixed[1]))
+
+
 def test_weights_travel_through_lfs_and_the_card_says_how_to_load(hub, tiny_pipeline):
     tiny_pipeline.push_to_hub("tester/faces", token=TOKEN)
 
