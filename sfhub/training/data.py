@@ -1,26 +1,45 @@
-"""Training images: rendered portraits or a folder of pictures, in an order that a resumed training repeats exactly."""
+"""Training images: rendered portraits or a folder of pictures, in an order that a resumed training repeats exactly.
+
+Items are uint8 images `[3, H, W]`, or, for networks that know regions, dicts of `image` with `mask` (uint8 class
+numbers `[H, W]`) and, where the picture is known as a function of a code, that `code` (`PairedPortraits`).
+"""
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+import torch.nn.functional as F
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
-from sfhub.portraits import render, sample_attributes
+from sfhub.portraits import CLASSES, render, sample_attributes
 from sfhub.portraits.latents import LATENT_DIM, attribute_code, attributes_from_latents, mean_code, truncate
+from sfhub.portraits.styles import stylise
 
-__all__ = ["BatchOrder", "ImageFolder", "PairedPortraits", "RenderedPortraits", "image_batches"]
+__all__ = [
+    "BatchOrder",
+    "ImageFolder",
+    "ImageMaskFolder",
+    "MaskedPortraits",
+    "PairedPortraits",
+    "RenderedPortraits",
+    "StyledPortraits",
+    "image_batches",
+]
 
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+UNREADABLE = (OSError, UnidentifiedImageError, Image.DecompressionBombError)
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+
+Item = dict[str, Tensor]
 
 
 class RenderedPortraits(Dataset):
@@ -39,12 +58,13 @@ class RenderedPortraits(Dataset):
     """
 
     _kind = "portraits"
+    _style: str | None = None
 
     def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
         folder = Path(cache_dir) / f"{self._kind}-{resolution}-{count}-{seed}"
         self.attributes = self._draw(count, seed)
         if not folder.is_dir():
-            _render_to(folder, self.attributes, resolution)
+            _render_to(folder, self.attributes, resolution, self._style)
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         self.masks = np.load(folder / "masks.npy", mmap_mode="r")
 
@@ -85,8 +105,41 @@ class PairedPortraits(RenderedPortraits):
         self.codes = mean + self.psi[:, None] * (attribute_code(attributes) - mean)
         return truncate(attributes, mean, self.psi)
 
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """`image` `[3, H, W]` and `mask` `[H, W]`, uint8; `latent`; `psi`; `code`."""
+        return {
+            "image": torch.from_numpy(self.images[index].copy()),
+            "mask": torch.from_numpy(self.masks[index].copy()),
+            "latent": self.latents[index],
+            "psi": self.psi[index],
+            "code": self.codes[index],
+        }
 
-def _render_to(folder: Path, attributes: dict[str, Tensor], resolution: int, chunk: int = 64) -> None:
+
+class MaskedPortraits(RenderedPortraits):
+    """Rendered portraits whose items are `{"image", "mask"}`."""
+
+    def __getitem__(self, index: int) -> Item:
+        """Image `[3, H, W]` and mask `[H, W]`, both uint8."""
+        return {"image": super().__getitem__(index), "mask": torch.from_numpy(self.masks[index].copy())}
+
+
+class StyledPortraits(RenderedPortraits):
+    """Rendered portraits in another style, images only: what a model is adapted to.
+
+    Args:
+        count, resolution, seed, cache_dir: as for `RenderedPortraits`.
+        style: a name of `sfhub.portraits.styles.STYLES`.
+    """
+
+    def __init__(self, count: int, resolution: int, style: str, seed: int = 0, cache_dir: str | Path = "runs/data"):
+        self._kind, self._style = f"portraits-{style}", style
+        super().__init__(count, resolution, seed, cache_dir)
+
+
+def _render_to(
+    folder: Path, attributes: dict[str, Tensor], resolution: int, style: str | None = None, chunk: int = 64
+) -> None:
     """Render in chunks into a temporary folder that takes its name when complete."""
     count = len(next(iter(attributes.values())))
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
@@ -97,8 +150,12 @@ def _render_to(folder: Path, attributes: dict[str, Tensor], resolution: int, chu
     with tqdm(total=count, desc="Rendering portraits", unit="image") as bar:
         for start in range(0, count, chunk):
             part = slice(start, min(start + chunk, count))
-            rendered = render({name: values[part] for name, values in attributes.items()}, resolution=resolution)
-            images[part] = ((rendered.image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+            values = {name: values[part] for name, values in attributes.items()}
+            rendered = render(values, resolution=resolution)
+            image = rendered.image
+            if style is not None:  # drawn at twice the size, for smooth lines
+                image = F.avg_pool2d(stylise(render(values, resolution=2 * resolution).image, style), 2)
+            images[part] = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
             masks[part] = rendered.mask.numpy()
             bar.update(part.stop - part.start)
     images.flush()
@@ -121,12 +178,7 @@ class ImageFolder(Dataset):
     """
 
     def __init__(self, folder: str | Path, resolution: int):
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"There is no folder {str(folder)!r}; give one that holds training images.")
-        self._paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not self._paths:
-            raise InputError(f"The folder {str(folder)!r} holds no PNG, JPEG, WebP or BMP image to train on.")
+        self._paths = _image_paths(folder)
         self._resolution = resolution
 
     def __len__(self) -> int:
@@ -134,17 +186,111 @@ class ImageFolder(Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         """Image `[3, H, W]`, uint8."""
-        for offset in range(min(len(self), 100)):
-            path = self._paths[(index + offset) % len(self)]
-            try:
-                with Image.open(path) as opened:
-                    image = ImageOps.exif_transpose(opened).convert("RGB")
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                logger.warning("Leaving out %s, which cannot be read: %s", path, error)
-                continue
-            image = ImageOps.fit(image, (self._resolution, self._resolution), Image.Resampling.LANCZOS)
-            return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
-        raise InputError(f"A hundred images in a row from {self._paths[index]} on cannot be read; check the folder.")
+        return _first_readable(self._paths, index, lambda path: _read_image(path, self._resolution))
+
+
+class ImageMaskFolder(Dataset):
+    """Pictures and their masks, matched by file name, cropped and resized together.
+
+    An image that cannot be read, or whose mask cannot, is named in the log and replaced by the next one.
+
+    Args:
+        images: folder searched recursively.
+        masks: folder with one mask per image at the same relative path, in PNG or BMP: one label per pixel.
+        resolution: side in pixels after cropping to a square.
+        classes: names of the classes; labels are their indices.
+
+    Raises:
+        InputError: if a folder does not exist or is empty, if a mask is missing or differs in size from its image;
+            when an item is read, for a mask with colours or with labels out of range.
+    """
+
+    def __init__(self, images: str | Path, masks: str | Path, resolution: int, classes: Sequence[str] = CLASSES):
+        images, masks = Path(images), Path(masks)
+        paths = _image_paths(images)
+        found = {path.relative_to(masks).with_suffix(""): path for path in _image_paths(masks)}
+        keys = [path.relative_to(images).with_suffix("") for path in paths]
+        missing = [path for path, key in zip(paths, keys, strict=True) if key not in found]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(paths)} images have no mask in {str(masks)!r}, the first is "
+                f"{str(missing[0])!r}; give every image a mask of the same name."
+            )
+        self._paths = [(path, found[key]) for path, key in zip(paths, keys, strict=True)]
+        self._resolution, self._classes = resolution, tuple(classes)
+        for image, mask in self._paths:
+            _check_sizes(image, mask)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Item:
+        """Image `[3, H, W]` and mask `[H, W]`, both uint8."""
+        return _first_readable(self._paths, index, self._read)
+
+    def _read(self, paths: tuple[Path, Path]) -> Item:
+        image = _read_image(paths[0], self._resolution)
+        with Image.open(paths[1]) as opened:
+            if len(opened.getbands()) != 1:
+                raise InputError(
+                    f"The mask {str(paths[1])!r} is in colours ({opened.mode}); give one with a label from 0 to "
+                    f"{len(self._classes) - 1} in each pixel."
+                )
+            labels = ImageOps.fit(opened, (self._resolution, self._resolution), Image.Resampling.NEAREST)
+        labels = np.asarray(labels)
+        if labels.max() >= len(self._classes):
+            raise InputError(
+                f"The mask {str(paths[1])!r} holds label {labels.max()}, but there are {len(self._classes)} classes, "
+                f"0 to {len(self._classes) - 1}; remap the labels or name more classes."
+            )
+        return {"image": image, "mask": torch.from_numpy(labels.astype(np.uint8))}
+
+
+def _image_paths(folder: str | Path) -> list[Path]:
+    """All pictures below a folder, sorted."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {str(folder)!r}; give one that holds training images.")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise InputError(f"The folder {str(folder)!r} holds no PNG, JPEG, WebP or BMP image to train on.")
+    return paths
+
+
+def _read_image(path: Path, resolution: int) -> Tensor:
+    """Picture, upright, centre-cropped and resized, `[3, resolution, resolution]` uint8."""
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image = ImageOps.fit(image, (resolution, resolution), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+
+
+def _first_readable(entries: Sequence, index: int, read: Callable):
+    """What `read` makes of the entry at `index`, or of the next one that can be read."""
+    for offset in range(min(len(entries), 100)):
+        entry = entries[(index + offset) % len(entries)]
+        try:
+            return read(entry)
+        except UNREADABLE as error:
+            names = entry if isinstance(entry, Path) else " or ".join(str(path) for path in entry)
+            logger.warning("Leaving out %s, which cannot be read: %s", names, error)
+    raise InputError(f"A hundred images in a row from {entries[index]} on cannot be read; check the folder.")
+
+
+def _check_sizes(image: Path, mask: Path) -> None:
+    """Compare sizes by the headers alone, so that thirty thousand pairs take seconds."""
+    try:
+        with Image.open(image) as a, Image.open(mask) as b:
+            size, mask_size = a.size, b.size
+            if a.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS:
+                size = size[::-1]
+    except UNREADABLE:
+        return  # named and left out when its turn comes
+    if size != mask_size:
+        raise InputError(
+            f"The image {str(image)!r} measures {size[0]} x {size[1]} pixels and its mask {mask_size[0]} x "
+            f"{mask_size[1]}; give masks of the size of their images."
+        )
 
 
 class BatchOrder:
@@ -174,6 +320,6 @@ class BatchOrder:
             step += 1
 
 
-def image_batches(dataset: Dataset, order: BatchOrder, *, workers: int = 0) -> Iterator[Tensor]:
-    """Batches `[B, 3, H, W]`, uint8, in the given order."""
+def image_batches(dataset: Dataset, order: BatchOrder, *, workers: int = 0) -> Iterator[Tensor | dict[str, Tensor]]:
+    """Batches `[B, 3, H, W]`, uint8, in the given order (dictionaries of batches if the items are dictionaries)."""
     return iter(DataLoader(dataset, batch_sampler=order, num_workers=workers))

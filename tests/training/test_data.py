@@ -9,7 +9,15 @@ from PIL import Image
 
 from sfhub.errors import InputError
 from sfhub.portraits import CLASSES
-from sfhub.training.data import BatchOrder, ImageFolder, RenderedPortraits, image_batches
+from sfhub.training.data import (
+    BatchOrder,
+    ImageFolder,
+    ImageMaskFolder,
+    MaskedPortraits,
+    RenderedPortraits,
+    StyledPortraits,
+    image_batches,
+)
 
 
 def first(order, count):
@@ -54,3 +62,58 @@ def test_renders_are_made_once_with_their_masks(tmp_path):
     assert torch.equal(dataset[5], again[5]) and dataset[5].shape == (3, 32, 32)
     assert dataset.masks.shape == (6, 32, 32) and dataset.masks.max() < len(CLASSES)
     assert np.std(dataset.images) > 10 and len(dataset.attributes["yaw"]) == 6
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three images and masks in folders of their own."""
+    for k, name in enumerate("abc"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.new("RGB", (24, 16), (80 * k, 0, 0)).save(tmp_path / "images" / f"{name}.jpg")
+        labels = np.zeros((16, 24), np.uint8)
+        labels[:, 12:] = k
+        Image.fromarray(labels).save(tmp_path / "masks" / f"{name}.png")
+    return tmp_path / "images", tmp_path / "masks"
+
+
+def test_images_and_masks_are_cropped_together(pairs):
+    item = ImageMaskFolder(*pairs, 8)[2]
+    assert item["image"].shape == (3, 8, 8) and item["mask"].dtype == torch.uint8
+    assert torch.equal(item["mask"], torch.tensor([0, 0, 0, 0, 2, 2, 2, 2], dtype=torch.uint8).expand(8, 8))
+
+
+def test_a_missing_mask_is_refused_by_name(pairs):
+    (pairs[1] / "b.png").unlink()
+    with pytest.raises(InputError, match=r"1 of 3 images have no mask .*b\.jpg"):
+        ImageMaskFolder(*pairs, 8)
+
+
+def test_a_mask_of_another_size_is_refused_by_name(pairs):
+    Image.new("L", (16, 24)).save(pairs[1] / "c.png")
+    with pytest.raises(InputError, match=r"c\.jpg' measures 24 x 16 pixels and its mask 16 x 24"):
+        ImageMaskFolder(*pairs, 8)
+
+
+def test_labels_out_of_range_and_coloured_masks_are_refused_by_name(pairs):
+    with pytest.raises(InputError, match=r"c\.png' holds label 2, but there are 2 classes"):
+        ImageMaskFolder(*pairs, 8, classes=("background", "skin"))[2]
+    Image.new("RGB", (24, 16)).save(pairs[1] / "a.png")
+    with pytest.raises(InputError, match="in colours"):
+        ImageMaskFolder(*pairs, 8)[0]
+
+
+@pytest.mark.parametrize("broken", ["images/b.jpg", "masks/b.png"])
+def test_a_broken_image_or_mask_is_named_and_passed_over(pairs, broken, caplog):
+    path = pairs[0].parent / broken
+    path.write_bytes(path.read_bytes()[:30])
+    folder = ImageMaskFolder(*pairs, 8)
+    assert torch.equal(folder[1]["mask"], folder[2]["mask"])
+    assert path.name in caplog.text
+
+
+def test_styled_portraits_show_the_portraits_of_the_same_seed(tmp_path):
+    plain = MaskedPortraits(3, 32, seed=4, cache_dir=tmp_path)[0]["image"].float()
+    styled = StyledPortraits(3, 32, "ink", seed=4, cache_dir=tmp_path)[0].float()
+    assert (plain - styled).abs().mean() > 5
+    assert torch.corrcoef(torch.stack([plain.flatten(), styled.flatten()]))[0, 1] > 0.5
