@@ -36,6 +36,7 @@ class RegionTree:
     Args:
         children: for every inner node its two children; the order is that in which its network takes them.
         controls: for every shortcut of `swap` the nodes that it sets, in the order in which they are applied.
+        regions: the regions of a catalog that a leaf stands for, where they are not just the one of its own name.
 
     Attributes:
         root: the node that is nobody's child, the whole image.
@@ -44,10 +45,15 @@ class RegionTree:
 
     Raises:
         InputError: if this is no binary tree: a node that occurs twice, none or several roots, nodes out of reach,
-            other than two children, controls of unknown nodes.
+            other than two children, controls of unknown nodes, regions of what is no leaf.
     """
 
-    def __init__(self, children: Mapping[str, Sequence[str]], controls: Mapping[str, Sequence[str]] | None = None):
+    def __init__(
+        self,
+        children: Mapping[str, Sequence[str]],
+        controls: Mapping[str, Sequence[str]] | None = None,
+        regions: Mapping[str, Sequence[str]] | None = None,
+    ):
         self.children = {node: _pair(node, pair) for node, pair in _mapping(children, "tree").items()}
         self.root = _root(self.children)
         self.nodes = tuple(self.subtree(self.root))
@@ -59,10 +65,17 @@ class RegionTree:
         self.controls = {name: tuple(nodes) for name, nodes in _mapping(controls or {}, "tree's controls").items()}
         for name, nodes in self.controls.items():
             self.check(nodes, f"control {name!r}")
+        self.regions = {leaf: tuple(names) for leaf, names in _mapping(regions or {}, "tree's regions").items()}
+        inner = next((node for node in self.regions if node not in self.leaves), None)
+        if inner is not None:
+            raise InputError(
+                f"The tree gives node {inner!r} regions of its own, which only leaves have; choose among "
+                f"{', '.join(self.leaves)}."
+            )
 
     @classmethod
     def load(cls, name: str | Path) -> "RegionTree":
-        """A shipped tree by name (`ffhq`, `car`, `church`), or one from a JSON file.
+        """A shipped tree by name (`ffhq`, `car`, `church`, `portraits`), or one from a JSON file.
 
         Raises:
             InputError: if there is no such file, or it holds no tree or the same node twice.
@@ -83,19 +96,25 @@ class RegionTree:
     def from_config(cls, config: Mapping[str, Any]) -> "RegionTree":
         """The inverse of `to_config`."""
         config = _mapping(config, "tree's configuration")
-        if not {"children"} <= config.keys() <= {"children", "controls"}:
+        if not {"children"} <= config.keys() <= {"children", "controls", "regions"}:
             raise InputError(
-                f"A tree's configuration has the entries children and controls but this one has "
+                f"A tree's configuration has the entries children, controls and regions but this one has "
                 f"{', '.join(map(str, config)) or 'none'}; correct it."
             )
-        return cls(config["children"], config.get("controls"))
+        return cls(config["children"], config.get("controls"), config.get("regions"))
 
     def to_config(self) -> dict[str, dict[str, list[str]]]:
-        """Plain data for JSON: `{"children": {node: [child, child]}, "controls": {name: [node, ...]}}`."""
-        return {
+        """Plain data for JSON: `{"children": {node: [child, child]}, "controls": {name: [node, ...]}}`.
+
+        With `"regions": {leaf: [region, ...]}` where leaves stand for others than the region of their own name.
+        """
+        config = {
             "children": {node: list(self.children[node]) for node in self.inner},
             "controls": {name: list(nodes) for name, nodes in self.controls.items()},
         }
+        if self.regions:
+            config["regions"] = {leaf: list(names) for leaf, names in self.regions.items()}
+        return config
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RegionTree) and self.to_config() == other.to_config()
@@ -112,6 +131,20 @@ class RegionTree:
             found.append(open_ends.pop())
             open_ends.extend(reversed(self.children.get(found[-1], ())))
         return found
+
+    def regions_of(self, node: str) -> tuple[str, ...]:
+        """Names of the catalog's regions that `node` covers: those of the leaves below it."""
+        leaves = [name for name in self.subtree(node) if name not in self.children]
+        return tuple(region for leaf in leaves for region in self.regions.get(leaf, (leaf,)))
+
+    def levels(self) -> list[tuple[str, ...]]:
+        """The inner nodes by their distance from the root, which comes first."""
+        levels, level = [], (self.root,)
+        while level:
+            levels.append(level)
+            below = [child for node in level for child in self.children[node]]
+            level = tuple(child for child in below if child in self.children)
+        return levels
 
     def check(self, names: Iterable[str], where: str = "code") -> None:
         """Raise an InputError unless all `names` are nodes; `where` says what named them."""

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sfhub.errors import InputError
+from sfhub.regions.naming import PORTRAIT_REGIONS
 from sfhub.regions.tree import SHIPPED, RegionTree
 
 
@@ -14,18 +15,33 @@ def faces():
 
 
 def test_the_trees_of_faces_cars_and_churches_ship():
-    assert set(SHIPPED) == {"ffhq", "car", "church"}
+    assert set(SHIPPED) == {"ffhq", "car", "church", "portraits"}
     assert {name: RegionTree.load(name).leaves for name in SHIPPED} == {
         "ffhq": ("mouth", "skin", "eyes", "clothes", "bg", "hair"),
         "car": ("car_body", "wheels", "background_top", "background_bottom"),
         "church": ("church", "background"),
+        "portraits": ("mouth", "skin", "eyes", "glasses", "clothes", "background", "hair", "hat"),
     }
+
+
+def test_leaves_stand_for_regions_of_their_own_name_unless_the_tree_says_otherwise():
+    tree = RegionTree.load("portraits")
+    assert tree.regions_of("skin_mouth") == ("mouth", "face")
+    assert set(tree.regions_of("all")) == set(PORTRAIT_REGIONS)
+    with pytest.raises(InputError, match="gives node 'all' regions of its own"):
+        RegionTree(tree.children, regions={"all": ["face"]})
+
+
+def test_levels_go_from_the_root_down(faces):
+    assert faces.levels() == [("all",), ("face", "bg_hair_clothes"), ("skin_mouth", "bg_clothes")]
 
 
 def test_a_tree_comes_back_from_its_configuration_and_from_a_file(faces, tmp_path):
     (tmp_path / "tree.json").write_text(json.dumps(faces.to_config()))
     assert RegionTree.load(tmp_path / "tree.json") == faces == RegionTree.from_config(faces.to_config())
     assert RegionTree.load("car") != faces
+    portraits = RegionTree.load("portraits")
+    assert RegionTree.from_config(portraits.to_config()) == portraits
 
 
 @pytest.mark.parametrize(
@@ -59,7 +75,7 @@ def test_a_control_of_an_unknown_node_is_refused():
     [
         ('{"children": {"a": ["b", "c"], "a": ["d", "e"]}}', r"tree\.json: The tree has node 'a' twice"),
         ('{"children": {"a": ["b",', "cannot be read"),
-        ('{"a": ["b", "c"]}', "has the entries children and controls but this one has a"),
+        ('{"a": ["b", "c"]}', "has the entries children, controls and regions but this one has a"),
         ("[]", "is a list"),
     ],
 )
