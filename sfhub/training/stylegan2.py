@@ -194,7 +194,7 @@ def train_stylegan2(
 
     while step < total_steps:
         images = step * per_step
-        random = _step_generator(config.seed, step, accelerator.process_index, device)
+        random = step_generator(config.seed, step, accelerator.process_index, device)
         real = _prepare(next(batches).to(device), config.mirror, random)
 
         # One set of generated images for both updates.
@@ -213,7 +213,7 @@ def train_stylegan2(
             penalty = r1_penalty(D(seen), seen)
             accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
             log(r1=penalty)
-        _step(optimizers["optimizer_d"], D, accelerator)
+        optimizer_step(optimizers["optimizer_d"], D, accelerator)
 
         # Generator: fool the discriminator; smooth paths and local style channels now and then.
         D.requires_grad_(False)
@@ -227,11 +227,11 @@ def train_stylegan2(
             log(path_length=lengths)
         if config.locality_weight and step % config.locality_interval == 0:
             log(effective_area=_locality_regulariser(G, config, random, accelerator))
-        _step(optimizers["optimizer_g"], G, accelerator)
+        optimizer_step(optimizers["optimizer_g"], G, accelerator)
 
         # Moving average and augmentation strength.
         half_life = min(config.ema_images, images / 20)
-        _update_average(ema, G, 0.5 ** (per_step / max(half_life, 1e-8)))
+        update_average(ema, G, 0.5 ** (per_step / max(half_life, 1e-8)))
         if config.ada_target is not None and step % 4 == 3:
             mean_sign = accelerator.reduce(torch.stack(sums["sign_real"][-4:]).mean(), "mean")
             ada.update(mean_sign.item(), 4 * per_step)
@@ -240,7 +240,7 @@ def train_stylegan2(
 
         # Status, samples and checkpoint.
         done = step == total_steps
-        if _passes(step, per_step, 1_000) or done:
+        if passes(step, per_step, 1_000) or done:
             record = {"images": step * per_step, "ada_p": ada.p}
             record |= {name: torch.stack(values).mean().item() for name, values in sums.items()}
             sums.clear()
@@ -250,9 +250,9 @@ def train_stylegan2(
             if accelerator.is_main_process:
                 with open(out_dir / "log.jsonl", "a") as stream:
                     stream.write(json.dumps(record) + "\n")
-        if accelerator.is_main_process and (_passes(step, per_step, config.sample_images) or done):
+        if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
             save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
-        if accelerator.is_main_process and (_passes(step, per_step, config.save_images) or done):
+        if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
             state = {"images": step * per_step, "ada_p": ada.p, "path_mean": path_mean.item()}
             save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
             set_mean_w(ema)
@@ -284,7 +284,7 @@ def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: st
             block.skip.weight.copy_(torch.eye(len(block.skip.weight))[:, :, None, None] / gain)
 
 
-def _step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
+def step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
     """Randomness of one step: independent between steps and processes, repeatable."""
     mixed = hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF
     return torch.Generator(device).manual_seed(mixed)
@@ -343,7 +343,7 @@ def _locality_regulariser(
     return area
 
 
-def _step(optimizer: torch.optim.Optimizer, network: nn.Module, accelerator: Accelerator) -> None:
+def optimizer_step(optimizer: torch.optim.Optimizer, network: nn.Module, accelerator: Accelerator) -> None:
     """Average gradients over processes, drop non-finite values, update."""
     parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
     if accelerator.num_processes > 1:
@@ -357,7 +357,7 @@ def _step(optimizer: torch.optim.Optimizer, network: nn.Module, accelerator: Acc
 
 
 @torch.no_grad()
-def _update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
+def update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
     averages, values = list(ema.parameters()), [p.detach() for p in network.parameters()]
     torch._foreach_lerp_(averages, values, 1 - decay)
 
@@ -382,6 +382,6 @@ def save_samples(
     save_image(images, path, nrow=math.ceil(math.sqrt(count)), normalize=True, value_range=(-1, 1))
 
 
-def _passes(step: int, per_step: int, interval: int) -> bool:
+def passes(step: int, per_step: int, interval: int) -> bool:
     """True on the step that reaches a multiple of `interval` images."""
     return step * per_step // interval > (step - 1) * per_step // interval
