@@ -1,6 +1,7 @@
 """Build the region catalog of a generator and save it as a Hub component.
 
 python scripts/build_catalog.py --generator runs/portraits128/ema --parser runs/parser --out runs/catalog
+python scripts/build_catalog.py --generator runs/ffhq --parser jonathandinu/face-parsing --clustering ward --out ...
 """
 
 import logging
@@ -13,12 +14,20 @@ import typer
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.build import build_catalog
+from sfhub.regions.hub_parser import HubParser
+from sfhub.regions.naming import PORTRAIT_REGIONS, regions_for
 
 
 def main(
     generator: Annotated[Path, typer.Option(help="Folder of the generator.")],
     out: Annotated[Path, typer.Option(help="Folder for the catalog.")],
-    parser: Annotated[Path | None, typer.Option(help="Folder of the parser; without it clusters are regions.")] = None,
+    parser: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of a portrait parser, or Hub id of any segmentation model; unnamed clusters if none."
+        ),
+    ] = None,
+    clustering: Annotated[str, typer.Option(help="kmeans (one layer) or ward (all layers together).")] = "kmeans",
     seed: Annotated[int, typer.Option(help="Of the random images.")] = 0,
     images: Annotated[int, typer.Option(help="Random images for clusters and contribution.")] = 200,
     clusters: Annotated[int, typer.Option(help="Clusters of activations.")] = 24,
@@ -30,10 +39,17 @@ def main(
 ) -> None:
     """Build the region catalog of a generator."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    masks = None
+    if parser:
+        ours = Path(parser, "config.json").is_file() and PortraitParser.load_config(parser).get("_class_name")
+        masks = (PortraitParser if ours == PortraitParser.__name__ else HubParser).from_pretrained(parser)
+        masks = masks.to(device, memory_format=torch.channels_last).eval()
     catalog = build_catalog(
         StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval(),
-        PortraitParser.from_pretrained(parser).to(device, memory_format=torch.channels_last).eval() if parser else None,
+        masks,
         seed,
+        regions=regions_for(masks.config.class_names) if masks else PORTRAIT_REGIONS,
+        clustering=clustering,
         num_clusters=clusters,
         num_images=images,
         influence_images=influence_images,

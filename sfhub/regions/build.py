@@ -2,7 +2,7 @@
 
 1. Spherical k-means on the activations of each candidate layer (*Editing in Style*, Collins et al., CVPR 2020, 3.1).
    The authors picked the most semantic layer by eye; with a parser at hand the layer is taken whose named clusters
-   agree best with the parser's masks.
+   agree best with the parser's masks. Or Ward's clusters of all layers together, as in *StyleFusion* (`.ward`).
 2. M, equation 1, of all styles with respect to those clusters, and the influence of all styles on the regions.
 3. Many queries from both relevances are tried out on random pairs; per region the best is refined and becomes the
    default.
@@ -16,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from sfhub.errors import InputError
 from sfhub.metrics.separability import WANTED_LEAK, Separability, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import METHODS, RegionCatalog
@@ -26,10 +27,22 @@ from sfhub.regions.masks import Parser, region_shares, render_regions
 from sfhub.regions.naming import PORTRAIT_REGIONS, class_to_region, name_clusters, region_overlap
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.ward import name_by_parser, ward_catalog
 
-__all__ = ["Candidate", "build_catalog", "candidate_queries", "choose_defaults", "score"]
+__all__ = [
+    "CLUSTERINGS",
+    "Candidate",
+    "build_catalog",
+    "candidate_queries",
+    "choose_defaults",
+    "measure_catalog",
+    "score",
+]
 
 logger = logging.getLogger(__name__)
+
+CLUSTERINGS = ("kmeans", "ward")
+"""Ways to find clusters: spherical k-means in one layer, Ward's hierarchical clustering in all."""
 
 # Enough points for two dozen centres; all positions get their label afterwards.
 KMEANS_POINTS = 20_000
@@ -42,6 +55,7 @@ def build_catalog(
     *,
     regions: Mapping[str, Sequence[str]] = PORTRAIT_REGIONS,
     layers: Sequence[str] | None = None,
+    clustering: str = "kmeans",
     num_clusters: int = 24,
     num_images: int = 200,
     influence_images: int = 12,
@@ -59,7 +73,8 @@ def build_catalog(
         seed: of the random images; the default queries are chosen on those of the three seeds after it.
         regions: the parser's classes that make up each region; needs a parser with `config.class_names`.
         layers: convolutions whose output may be clustered. If None, with a parser those of 16 to 64 pixels, else the
-            first of 32 pixels (the paper's choice).
+            first of 32 pixels (the paper's choice); with `ward` all, together.
+        clustering: one of `CLUSTERINGS`.
         num_clusters: K.
         num_images: random images for clusters and M; the paper uses 200.
         influence_images: how many of them each style channel is moved on.
@@ -70,26 +85,73 @@ def build_catalog(
         progress: show bars.
 
     Raises:
-        InputError: for an unknown layer, or a class of the parser that is in no region.
+        InputError: for an unknown layer or clustering, or a class of the parser that is in no region.
     """
+    if clustering not in CLUSTERINGS:
+        raise InputError(f"There is no clustering {clustering!r}; choose one of {', '.join(CLUSTERINGS)}.")
     codes = sample_styles(generator, num_images, seed, truncation_psi)
-    catalog = _best_clusters(generator, codes, parser, seed, regions, layers, num_clusters, batch_size)
+    if clustering == "kmeans":
+        catalog = _best_clusters(generator, codes, parser, seed, regions, layers, num_clusters, batch_size)
+    else:
+        catalog = ward_catalog(generator, codes, num_clusters, layers=layers, seed=seed, progress=progress)
+        if parser is not None:
+            catalog, iou = name_by_parser(generator, catalog, codes, parser, regions)
+            logger.info("Clusters of all layers agree with the parser to a mean IoU of %.3f.", iou)
+    measure_catalog(
+        generator,
+        catalog,
+        codes,
+        parser,
+        seed + 1,
+        influence_images=influence_images,
+        pairs=pairs,
+        refine_steps=refine_steps,
+        truncation_psi=truncation_psi,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return catalog
+
+
+def measure_catalog(
+    generator: StyleGAN2Generator,
+    catalog: RegionCatalog,
+    codes: Tensor,
+    parser: Parser | None = None,
+    seed: int = 1,
+    *,
+    influence_images: int = 12,
+    pairs: int = 32,
+    refine_steps: int = 100,
+    truncation_psi: float = 0.7,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> None:
+    """Measure both relevances of a catalog whose regions are known, and choose its default queries.
+
+    Args:
+        codes: of the images that the relevances are measured on, `[N, S]`.
+        seed: the first of three for the default queries.
+        influence_images: on which each style is moved, the longest part of it all; 0 leaves the influence empty.
+        generator, catalog, parser, pairs, refine_steps, truncation_psi, batch_size, progress: as for `build_catalog`.
+    """
     catalog.style_std.copy_(codes.std(dim=0))
     catalog.contribution.copy_(_measure_contribution(generator, catalog, codes, batch_size))
-    labels = torch.cat([render_regions(generator, catalog, part, parser)[1] for part in codes.split(batch_size)])
-    chosen = pick_covering(region_shares(labels, len(catalog.regions)).cpu(), influence_images)
-    catalog.influence.copy_(
-        style_influence(
-            generator,
-            codes[chosen],
-            labels[chosen],
-            len(catalog.regions),
-            mean=codes.mean(dim=0),
-            std=catalog.style_std,
-            batch_size=batch_size,
-            progress=progress,
+    if influence_images:
+        labels = torch.cat([render_regions(generator, catalog, part, parser)[1] for part in codes.split(batch_size)])
+        chosen = pick_covering(region_shares(labels, len(catalog.regions)).cpu(), influence_images)
+        catalog.influence.copy_(
+            style_influence(
+                generator,
+                codes[chosen],
+                labels[chosen],
+                len(catalog.regions),
+                mean=codes.mean(dim=0),
+                std=catalog.style_std,
+                batch_size=batch_size,
+                progress=progress,
+            )
         )
-    )
     if pairs:
         choose_defaults(
             generator,
@@ -97,12 +159,11 @@ def build_catalog(
             parser,
             pairs=pairs,
             refine_steps=refine_steps,
-            seed=seed + 1,
+            seed=seed,
             truncation_psi=truncation_psi,
             batch_size=batch_size,
             progress=progress,
         )
-    return catalog
 
 
 @dataclass(frozen=True)
@@ -185,7 +246,8 @@ def choose_defaults(
     """
     settings = {"truncation_psi": truncation_psi, "progress": progress}
     measure = partial(measure_queries, generator, catalog, parser=parser, batch_size=batch_size, **settings)
-    candidates = {region: candidate_queries(catalog, region) for region in catalog.regions}
+    methods = [method for method, buffer in METHODS.items() if getattr(catalog, buffer).any()]
+    candidates = {region: candidate_queries(catalog, region, methods=methods) for region in catalog.regions}
     results = measure(
         {region: torch.stack([entry.query for entry in entries]) for region, entries in candidates.items()},
         pairs=pairs,

@@ -2,8 +2,9 @@
 
 A Hub component that belongs to a generator. It holds
 
-- the clusters of the generator's activations and the region each was named after (*Editing in Style*, Collins et al.,
-  CVPR 2020, section 3.1), which segment any image of the generator without another network;
+- the clusters of the generator's activations and the region each was named after, which segment any image of the
+  generator without another network: directions in one layer (*Editing in Style*, Collins et al., CVPR 2020, section
+  3.1) or centroids in several layers at once (*StyleFusion*, Kafri et al., ACM TOG 2022, section 4.1);
 - two relevances of every style channel for every region: `contribution`, the paper's M (equation 1, see
   `sfhub.regions.contribution`), and `influence`, measured by moving the channel (`sfhub.regions.influence`);
 - per region the query that did best when measured (`sfhub.regions.build`).
@@ -32,8 +33,10 @@ METHODS = {"activation": "contribution", "influence": "influence"}
 MODES = {"sequential": sequential_query, "simultaneous": simultaneous_query, "threshold": threshold_query}
 """Ways to make a query from a relevance; their keyword arguments are those of `RegionCatalog.query`."""
 
-# Below every cosine, and finite so that it can be interpolated.
-NOWHERE = -2.0
+METRICS = ("cosine", "euclidean")
+
+# Below every similarity, and finite so that it can be interpolated.
+NOWHERE = -1e4
 
 
 class RegionCatalog(ModelMixin, ConfigMixin):
@@ -41,19 +44,28 @@ class RegionCatalog(ModelMixin, ConfigMixin):
 
     Args:
         regions: names of the regions.
-        layer: convolution whose output the clusters are of.
+        layer: convolution whose output the clusters are of, or several in network order.
         num_clusters: K.
-        layer_channels: channels C of that layer.
+        layer_channels: channels of that layer, or of each; C is their sum.
         resolution: side of the generator's image in pixels.
         style_layers: name and width of every style layer in the order of S; with `resolution` this is the fingerprint
             by which another generator is refused.
         class_regions: for every class of the parser that named the clusters the index of its region, None without one.
         defaults: for every region how its default query was made and what was measured of it (`method`, `mode`, its
             parameters, `transfer`, `leak`).
+        metric: how activations are compared with the clusters, `cosine` or `euclidean`.
+
+    Attributes:
+        layers: names of the layers that the clusters are of; `layer` is the last of them, where a synthesis that only
+            segments may stop.
+
+    Raises:
+        InputError: for an unknown metric, or cosines of several layers.
 
     Buffers:
-        centers `[K, C]` of unit length; activation_mean, activation_std `[C]`, which normalise the layer;
-        cluster_region `[K]`; contribution, influence and default_queries `[R, S]`; style_std `[S]`.
+        centers `[K, C]`, of unit length where cosines are compared; activation_mean, activation_std `[C]`, which
+        normalise the layers; cluster_region `[K]`; contribution, influence and default_queries `[R, S]`;
+        style_std `[S]`.
     """
 
     config_name = "config.json"
@@ -62,22 +74,31 @@ class RegionCatalog(ModelMixin, ConfigMixin):
     def __init__(
         self,
         regions: Sequence[str],
-        layer: str,
+        layer: str | Sequence[str],
         num_clusters: int,
-        layer_channels: int,
+        layer_channels: int | Sequence[int],
         resolution: int,
         style_layers: Sequence[tuple[str, int]],
         class_regions: Sequence[int] | None = None,
         defaults: Mapping[str, Mapping] | None = None,
+        metric: str = "cosine",
     ):
         super().__init__()
         self.regions = tuple(regions)
-        self.layer = layer
+        self.layers = (layer,) if isinstance(layer, str) else tuple(layer)
+        self.layer = self.layers[-1]
+        if metric not in METRICS or (metric == "cosine" and len(self.layers) > 1):
+            raise InputError(
+                f"Clusters of {len(self.layers)} layers cannot be compared by {metric!r}; use euclidean, or "
+                "cosine for one layer."
+            )
+        self.layer_widths = [layer_channels] if isinstance(layer_channels, int) else [int(n) for n in layer_channels]
+        channels = sum(self.layer_widths)
         self.style_widths = [int(width) for _, width in style_layers]
         shape = len(self.regions), sum(self.style_widths)
-        self.register_buffer("centers", torch.zeros(num_clusters, layer_channels))
-        self.register_buffer("activation_mean", torch.zeros(layer_channels))
-        self.register_buffer("activation_std", torch.ones(layer_channels))
+        self.register_buffer("centers", torch.zeros(num_clusters, channels))
+        self.register_buffer("activation_mean", torch.zeros(channels))
+        self.register_buffer("activation_std", torch.ones(channels))
         self.register_buffer("cluster_region", torch.zeros(num_clusters, dtype=torch.int64))
         self.register_buffer("contribution", torch.zeros(shape))
         self.register_buffer("influence", torch.zeros(shape))
@@ -105,32 +126,54 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             raise InputError(f"There is no region {region!r}; this model has {', '.join(self.regions)}.")
         return self.regions.index(region)
 
-    def cluster(self, activation: Tensor) -> Tensor:
-        """Cosine `[B, K, h, w]` between each position and each cluster.
+    def cluster(self, activations: Mapping[str, Tensor] | Tensor) -> Tensor:
+        """Similarity `[B, K, h, w]` between each position and each cluster, the higher the nearer.
+
+        The cosine, or half the mean squared distance over the channels, negative and up to a term that all clusters
+        share. Smaller layers are up-sampled (bilinearly) to the size of the largest; since that and the product with
+        the centroids are both linear, the products are up-sampled and not the many channels.
 
         Args:
-            activation: output of `self.layer`, `[B, C, h, w]`.
+            activations: output of `self.layers` by name, `[B, channels, h, w]` each; of a single layer also the tensor.
+
+        Raises:
+            InputError: if a layer is missing.
         """
-        mean, std = (value[:, None, None] for value in (self.activation_mean, self.activation_std))
-        unit = normalize((activation.to(mean) - mean) / std, dim=1)
-        return torch.einsum("kc,bchw->bkhw", self.centers, unit)
+        if isinstance(activations, Tensor):
+            activations = {self.layer: activations}
+        missing = [name for name in self.layers if name not in activations]
+        if missing:
+            raise InputError(f"The clusters need the activation of layer {missing[0]}, which was not given; add it.")
+        values = [activations[name] for name in self.layers]
+        mean, std = (
+            part[:, None, None].split(self.layer_widths) for part in (self.activation_mean, self.activation_std)
+        )
+        normal = [(value.to(m) - m) / d for value, m, d in zip(values, mean, std, strict=True)]
+        if self.config.metric == "cosine":
+            return torch.einsum("kc,bchw->bkhw", self.centers, normalize(normal[0], dim=1))
+        size = max(tuple(value.shape[-2:]) for value in values)
+        products = (
+            interpolate(torch.einsum("kc,bchw->bkhw", part, value), size=size, mode="bilinear", align_corners=False)
+            for part, value in zip(self.centers.split(self.layer_widths, dim=1), normal, strict=True)
+        )
+        half_norm = self.centers.square().sum(dim=1)[:, None, None] / 2
+        return (sum(products) - half_norm) / self.centers.shape[1]
 
     def segment(self, activations: Mapping[str, Tensor] | Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Region of every position, by the nearest cluster.
 
         Args:
-            activations: what `synthesis(..., return_activations=[catalog.layer])` returns beside the image, or that
-                layer's output `[B, C, h, w]` itself.
+            activations: what `synthesis(..., return_activations=catalog.layers)` returns beside the image; of a single
+                layer also its output `[B, C, h, w]` itself.
             size: height and width of the result; smooth borders, because the similarities are resized and not the
-                labels. The layer's own size if None.
+                labels. The size of the largest layer if None.
 
         Returns:
             int64 `[B, h, w]`, indices into `self.regions`.
         """
-        activation = activations if isinstance(activations, Tensor) else activations[self.layer]
-        cosine = self.cluster(activation)
-        rows = [cosine[:, self.cluster_region == index] for index in range(len(self.regions))]
-        empty = torch.full_like(cosine[:, :1], NOWHERE)
+        similarity = self.cluster(activations)
+        rows = [similarity[:, self.cluster_region == index] for index in range(len(self.regions))]
+        empty = torch.full_like(similarity[:, :1], NOWHERE)
         nearest = torch.cat([row.amax(dim=1, keepdim=True) if row.shape[1] else empty for row in rows], dim=1)
         if size is not None:
             nearest = interpolate(nearest, size=tuple(size), mode="bilinear", align_corners=False)

@@ -38,7 +38,7 @@ def render_regions(
     if parser is not None:
         image = generator.synthesis(s)
         return image, catalog.region_labels(parser.segment(image))
-    image, activations = generator.synthesis(s, return_activations=[catalog.layer])
+    image, activations = generator.synthesis(s, return_activations=catalog.layers)
     return image, catalog.segment(activations, size=image.shape[-2:])
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from sfhub.errors import InputError
 
-__all__ = ["PORTRAIT_REGIONS", "class_to_region", "name_clusters", "region_overlap"]
+__all__ = ["FACE_REGIONS", "PORTRAIT_REGIONS", "class_to_region", "name_clusters", "region_overlap", "regions_for"]
 
 PORTRAIT_REGIONS: dict[str, tuple[str, ...]] = {
     "background": ("background",),
@@ -25,6 +25,28 @@ PORTRAIT_REGIONS: dict[str, tuple[str, ...]] = {
     "hat": ("hat",),
 }
 """The regions people mix in portraits, and which of the parser's classes make up each."""
+
+
+FACE_REGIONS: dict[str, tuple[str, ...]] = {
+    "background": ("background",),
+    "hair": ("hair",),
+    "face": ("skin", "nose", "l_ear", "r_ear", "ear_r", "neck", "neck_l"),
+    "eyes": ("l_eye", "r_eye", "l_brow", "r_brow"),
+    "mouth": ("mouth", "u_lip", "l_lip"),
+    "clothes": ("cloth",),
+    "glasses": ("eye_g",),
+    "hat": ("hat",),
+}
+"""The same regions out of the nineteen classes of CelebAMask-HQ (Lee et al., CVPR 2020), as parsers of faces have
+them."""
+
+
+def regions_for(classes: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """The regions that a parser's classes make up: those of portraits or faces, else one for every class."""
+    for regions in (PORTRAIT_REGIONS, FACE_REGIONS):
+        if set(classes) == {name for names in regions.values() for name in names}:
+            return regions
+    return {name: (name,) for name in classes}
 
 
 def class_to_region(classes: Sequence[str], regions: Mapping[str, Sequence[str]]) -> list[int]:
