@@ -44,11 +44,13 @@ class FusionResult:
             width]` (q_align of equation 6); None if nothing was aligned.
         fuse_coefficient: how far the result went from the first to the second sibling, `[B, layers, width]`; None if
             nothing was fused.
+        aligned: the siblings after alignment, `[siblings, B, S]`; None if nothing was aligned.
     """
 
     code: Tensor
     align_coefficient: Tensor | None = None
     fuse_coefficient: Tensor | None = None
+    aligned: Tensor | None = None
 
 
 class LatentBlender(nn.Module):
@@ -148,6 +150,8 @@ class FusionNet(nn.Module):
             others are fused without regard to the layout code.
         max_layers: number of places that the encoding tells apart.
         encoding_repeats: how often the encoding is repeated in the input, which is its weight at the start.
+        separate_to_rgb: let the encoding always tell the k-th toRGB layer from the k-th convolution; the official code
+            does so when it only aligns.
 
     Raises:
         InputError: for widths that do not fit, or more layers than the encoding has places.
@@ -162,6 +166,7 @@ class FusionNet(nn.Module):
         common_layers: int | None = 5,
         max_layers: int = 18,
         encoding_repeats: int = 10,
+        separate_to_rgb: bool = False,
     ):
         super().__init__()
         places = _places(style_layers, max_layers)
@@ -171,10 +176,11 @@ class FusionNet(nn.Module):
         hidden_widths = (5 * width,) * 3 + (width,) if hidden_widths is None else hidden_widths
 
         # The official code counts convolutions and toRGB layers from 0 each. It tells them apart by a last, separate
-        # bit when it only aligns, and not at all otherwise.
+        # bit when it only aligns, and not at all otherwise; two layers of one number then share what they learn.
         encoding = F.one_hot(torch.tensor(places), max_layers + 1).float()
         flagged = encoding.clone()
         flagged[:, -1] = torch.tensor([float(name.startswith("to_rgb")) for name, _ in style_layers])
+        encoding = flagged if separate_to_rgb else encoding
         self.register_buffer("encoding", encoding.repeat(1, encoding_repeats), persistent=False)
         self.register_buffer("flagged_encoding", flagged.repeat(1, encoding_repeats), persistent=False)
         self.register_buffer("aligned", torch.tensor(aligned), persistent=False)
@@ -192,12 +198,12 @@ class FusionNet(nn.Module):
         siblings, align_coefficient = self._align(torch.stack([first, second]), layout, self.encoding)
         context = self.rows.enlarge(layout) * self.aligned[:, None]
         code, fuse_coefficient = self._fuse(siblings[0], siblings[1], context)
-        return FusionResult(code, align_coefficient, fuse_coefficient)
+        return FusionResult(code, align_coefficient, fuse_coefficient, siblings)
 
     def align_only(self, code: Tensor, layout: Tensor) -> FusionResult:
         """`code` moved towards `layout`, both `[B, S]`, without a second region (`only_common` officially)."""
         codes, coefficient = self._align(code[None], layout, self.flagged_encoding)
-        return FusionResult(codes[0], align_coefficient=coefficient)
+        return FusionResult(codes[0], align_coefficient=coefficient, aligned=codes)
 
     def fuse_only(self, first: Tensor, second: Tensor) -> FusionResult:
         """Two codes `[B, S]` fused as they are, without a layout (`only_segments` officially)."""
@@ -228,7 +234,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
             by which another generator is refused.
         resolution: side of the generator's image in pixels.
         fusion_nodes: the inner nodes that have a network; all if None. One without stands for all that is below it.
-        width, hidden_widths, common_layers, max_layers, encoding_repeats: of every `FusionNet`.
+        width, hidden_widths, common_layers, max_layers, encoding_repeats, separate_to_rgb: of every `FusionNet`.
 
     Raises:
         InputError: for a tree, nodes or widths that do not fit together.
@@ -248,6 +254,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
         common_layers: int | None = 5,
         max_layers: int = 18,
         encoding_repeats: int = 10,
+        separate_to_rgb: bool = False,
     ):
         super().__init__()
         self.tree = tree if isinstance(tree, RegionTree) else RegionTree.from_config(tree)
@@ -270,6 +277,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
                     common_layers=common_layers,
                     max_layers=max_layers,
                     encoding_repeats=encoding_repeats,
+                    separate_to_rgb=separate_to_rgb,
                 )
                 for name in names
             }

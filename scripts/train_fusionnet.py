@@ -1,0 +1,87 @@
+"""Train a StyleFusion hierarchy for a generator and its region catalog.
+
+    python scripts/train_fusionnet.py --out runs/fusion
+    python scripts/train_fusionnet.py --generator runs/church --catalog runs/catalog --tree church --preset default \\
+        --out runs/fusion-church
+    torchrun --nproc-per-node 2 scripts/train_fusionnet.py --out runs/fusion
+
+A training that was stopped goes on when the same command is given again. OUT/hierarchy is the result.
+"""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from accelerate import Accelerator
+
+from sfhub.errors import InputError
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines.hub import resolve
+from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.tree import RegionTree
+from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for the hierarchy, checkpoints, samples and the log.")],
+    model: Annotated[str, typer.Option(help="Model whose generator, catalog and parser are used.")] = "portraits",
+    generator: Annotated[Path | None, typer.Option(help="Folder of another generator.")] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Folder of another region catalog.")] = None,
+    parser: Annotated[Path | None, typer.Option(help="Folder of another portrait parser.")] = None,
+    clusters: Annotated[bool, typer.Option(help="Take the catalog's clusters as masks, parser or not.")] = False,
+    tree: Annotated[str, typer.Option(help="A shipped tree by name, or a JSON file.")] = "portraits",
+    preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "portraits",
+    ablation: Annotated[str | None, typer.Option(help=f"Leave out a part: {', '.join(ABLATIONS)}.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="NAME=VALUE, a setting of FusionTraining with its value in JSON.")
+    ] = (),
+    mixed_precision: Annotated[str, typer.Option(help="no or bf16.")] = "bf16",
+) -> None:
+    """Train a fusion hierarchy, or go on where the checkpoint in OUT left off."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    for name, known in ((preset, PRESETS), (ablation, ABLATIONS)):
+        if name is not None and name not in known:
+            raise InputError(f"There is no {name!r}; choose one of {', '.join(known)}.")
+    config = dataclasses.replace(PRESETS[preset], **_settings(set_))
+    if ablation is not None:
+        config = ABLATIONS[ablation](config)
+    folder = None if generator and catalog else resolve(model)
+    accelerator = Accelerator(mixed_precision=mixed_precision)
+    train_fusion(
+        config,
+        StyleGAN2Generator.from_pretrained(generator or folder / "generator"),
+        RegionCatalog.from_pretrained(catalog or folder / "catalog"),
+        RegionTree.load(tree),
+        out,
+        parser=None if clusters else _load_parser(parser or (folder and folder / "parser")),
+        accelerator=accelerator,
+    )
+
+
+def _settings(pairs: list[str]) -> dict[str, object]:
+    """`NAME=VALUE` pairs as settings; lists become tuples."""
+    known = {field.name for field in dataclasses.fields(FusionTraining)}
+    values = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in known:
+            raise InputError(f"There is no setting {name!r}; choose among {', '.join(sorted(known))}.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _load_parser(folder: Path | None) -> PortraitParser | None:
+    """The parser in a folder, None if the model has none."""
+    return PortraitParser.from_pretrained(folder) if folder is not None and folder.is_dir() else None
+
+
+if __name__ == "__main__":
+    typer.run(main)
