@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import check_seed
+from sfhub.pipelines.recipe import FUSION, check_seed
 from space.files import saved
-from space.mixing import Mix, Source
+from space.mixing import LAYOUT, Mix, Source
 from space.sentences import errors_as_sentences
 from space.workbench import Workbench
 
@@ -36,10 +36,25 @@ def add_endpoints(workbench: Workbench) -> None:
             found = workbench.samples([check_seed(seed)], truncation_psi)[0]
             return saved(found), found.recipe
 
-    def mix(base: int, regions: dict, strength: float = 1.0, truncation_psi: float = 0.7) -> tuple[str, dict]:
-        """The portrait of seed `base` with regions of others: {"hair": 2} or {"hair": {"seed": 2, "strength": 0.5}}."""
+    def mix(
+        base: int,
+        regions: dict,
+        strength: float = 1.0,
+        truncation_psi: float = 0.7,
+        layout: int | None = None,
+        method: str | None = None,
+    ) -> tuple[str, dict]:
+        """The portrait of seed `base` with regions of others: {"hair": 2} or {"hair": {"seed": 2, "strength": 0.5}}.
+
+        A model with a fusion hierarchy can take the pose of seed `layout`; method is fusion, catalog (Editing in
+        Style), influence or activation, by default the first that the model has.
+        """
         with errors_as_sentences():
-            choice = Mix(check_seed(base), truncation_psi)
+            choice = Mix(check_seed(base), truncation_psi, method=method or workbench.menu.method)
+            if layout is not None:
+                if choice.method != FUSION:
+                    raise InputError("A layout needs a fusion hierarchy and method 'fusion'; leave it out.")
+                choice = choice.with_source(_source(LAYOUT, layout, strength))
             for name, value in _as_mapping(regions).items():
                 choice = choice.with_source(_source(name, value, strength))
             found = workbench.compare(choice).result
@@ -58,10 +73,12 @@ def add_endpoints(workbench: Workbench) -> None:
         seed = gr.Number(0, precision=0, label="seed")
         sources = gr.JSON({}, label="regions")
         strength = gr.Number(1.0, label="strength")
+        layout = gr.Number(None, precision=0, label="layout")
+        method = gr.Textbox(None, label="method")
         upload = gr.File(label="image", type="filepath", file_types=[".png"])
         outputs = [picture, recipe]
         gr.on([], sample, [seed, psi], outputs, api_name="sample", **ENDPOINT)
-        gr.on([], mix, [seed, sources, strength, psi], outputs, api_name="mix", **ENDPOINT)
+        gr.on([], mix, [seed, sources, strength, psi, layout, method], outputs, api_name="mix", **ENDPOINT)
         gr.on([], redo, [upload], outputs, api_name="redo", **ENDPOINT)
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from sfhub.pipelines.recipe import CATALOG, FUSION
 from space import mix_regions_view as view
 from space.files import saved
+from space.menu import Menu
 from space.mixing import Mix, Session, Source
 from space.sentences import errors_as_sentences
 from space.workbench import Workbench
@@ -25,6 +27,7 @@ TITLE = "Mix regions"
 FIRST_GALLERY = (9, 4, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12)  # the first two make a mix that shows at once
 FIRST_REGION = "hair"
 SURPRISES = 6
+METHODS = [("StyleFusion", FUSION), ("Editing in Style", CATALOG)]
 
 # One at a time, so that a visitor's clicks stay in order; two cores are best spent on one picture anyway.
 CLICK = {
@@ -75,10 +78,10 @@ def build(workbench: Workbench, page: gr.Blocks) -> None:
     page.load(tab.start, [tab.session], tab.outputs, **CLICK)
 
 
-def first_session(regions: tuple[str, ...]) -> Session:
+def first_session(menu: Menu) -> Session:
     """What a visitor finds: one region already mixed, so that the page explains itself."""
-    region = FIRST_REGION if FIRST_REGION in regions else regions[0]
-    mix = Mix(FIRST_GALLERY[0], sources=(Source(region, FIRST_GALLERY[1]),))
+    region = FIRST_REGION if FIRST_REGION in menu.single else menu.single[0]
+    mix = Mix(FIRST_GALLERY[0], sources=(Source(region, FIRST_GALLERY[1]),), method=menu.method)
     return Session(mix, FIRST_GALLERY, active=region)
 
 
@@ -87,7 +90,7 @@ class _Tab:
 
     def __init__(self, workbench: Workbench):
         self.workbench = workbench
-        self.session = gr.State(first_session(workbench.regions))
+        self.session = gr.State(first_session(workbench.menu))
         with gr.Row(elem_classes="mix", equal_height=False):
             with gr.Column(elem_classes="stage", min_width=280):
                 self._lay_out_stage()
@@ -95,7 +98,7 @@ class _Tab:
                 self._lay_out_controls()
         self.outputs = [
             self.session, self.views, self.notes, self.download, self.recipe, self.reset, self.undo, self.redo,
-            self.chips, self.gallery, self.strength, self.psi,
+            self.chips, self.gallery, self.strength, self.overall, self.psi, self.method,
         ]  # fmt: skip
         self._connect()
 
@@ -109,8 +112,18 @@ class _Tab:
         self.notes = gr.HTML(js_on_load=None, **PLAIN)
 
     def _lay_out_controls(self) -> None:
+        menu = self.workbench.menu
+        self.method = gr.Radio(
+            METHODS, value=menu.method, label="Mix by", visible=menu.fusion, elem_classes="method", min_width=200
+        )
         self.chips = gr.HTML(js_on_load=CLICKS_JS, **PLAIN)
-        self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", buttons=[], elem_classes="slider")
+        with gr.Row(elem_classes="pair"):
+            self.strength = gr.Slider(
+                0, 1, 1, step=0.05, label="Strength", buttons=[], elem_classes="slider", min_width=150
+            )
+            self.overall = gr.Slider(
+                0, 1, 1, step=0.05, label="Strength of everything", buttons=[], elem_classes="slider", min_width=150
+            )
         self.gallery = gr.HTML([], thumbnails={}, html_template=view.gallery_template, js_on_load=CLICKS_JS, **PLAIN)
         with gr.Row(elem_classes="tools"):
             self.surprise = gr.Button("Surprise me", size="sm", min_width=120)
@@ -130,7 +143,7 @@ class _Tab:
             self.recipe = gr.JSON(label="Recipe", max_height=280)
 
     def _connect(self) -> None:
-        draw, regions = random.SystemRandom(), self.workbench.regions
+        draw, regions = random.SystemRandom(), self.workbench.menu.single
         gr.on([self.chips.click, self.gallery.click], self.act, self.session, self.outputs, **CLICK)
         self._on_click([self.undo.click], Session.undo)
         self._on_click([self.redo.click], Session.redo)
@@ -138,7 +151,9 @@ class _Tab:
         self._on_click([self.surprise.click], lambda session: session.surprise(SURPRISES, draw))
         self._on_click([self.randomise.click], lambda session: session.randomise(regions, draw))
         self._on_click([self.add.click, self.seed.submit], _with_seed, self.seed)
+        self._on_click([self.method.input], Session.set_method, self.method)
         self._on_slide(self.strength, Session.set_strength)
+        self._on_slide(self.overall, Session.set_overall)
         self._on_slide(self.psi, Session.set_psi)
         restored = self._on_click([self.upload.upload], self._restored, self.upload)
         restored.then(lambda: None, None, self.upload, **CLICK)
@@ -186,7 +201,7 @@ class _Tab:
             before: what the visitor sees, None for nothing yet.
         """
         updates: Updates = {self.session: after}
-        mix, regions = after.mix, self.workbench.regions
+        mix, menu = after.mix, self.workbench.menu
         if before is None or mix != before.mix:
             comparison = self.workbench.compare(mix)
             updates[self.views] = view.views(comparison)
@@ -195,12 +210,14 @@ class _Tab:
             updates[self.download] = saved(comparison.result)
             updates[self.reset] = gr.update(interactive=bool(mix.sources))
             updates[self.psi] = mix.psi
+            updates[self.overall] = mix.strength
+            updates[self.method] = mix.method
         if before is None or _choices(after) != _choices(before):
-            updates[self.chips] = view.chips(after, regions, self._thumbnails(mix.seeds, mix.psi))
-            updates[self.gallery] = gr.update(value=view.gallery(after, regions))
+            updates[self.chips] = view.chips(after, menu, self._thumbnails(mix.seeds, mix.psi))
+            updates[self.gallery] = gr.update(value=view.gallery(after, menu))
         if before is None or (after.gallery, mix.psi) != (before.gallery, before.mix.psi):
             thumbnails = self._thumbnails(after.gallery, mix.psi)
-            updates[self.gallery] = gr.update(value=view.gallery(after, regions), thumbnails=thumbnails)
+            updates[self.gallery] = gr.update(value=view.gallery(after, menu), thumbnails=thumbnails)
         updates[self.undo] = gr.update(interactive=bool(after.past))
         updates[self.redo] = gr.update(interactive=bool(after.future))
         updates[self.strength] = _strength(after)
@@ -221,11 +238,11 @@ def _with_seed(session: Session, text: str) -> Session:
 def _choices(session: Session) -> tuple[Any, ...]:
     """All that the visitor chose by clicking, which the strengths are not."""
     mix = session.mix
-    return session.active, session.gallery, mix.base, mix.psi, [source[:2] for source in mix.sources]
+    return session.active, session.gallery, mix.method, mix.base, mix.psi, [source[:2] for source in mix.sources]
 
 
 def _strength(session: Session) -> dict[str, Any]:
     source = session.mix.source(session.active)
     if source is None:
         return gr.update(value=1.0, interactive=False, label="Strength")
-    return gr.update(value=source.strength, interactive=True, label=f"Strength of {source.region}")
+    return gr.update(value=source.strength, interactive=True, label=f"Strength of {view.label(source.region)}")

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from sfhub.pipelines.recipe import FUSION
 from sfhub.pipelines.sample import Sample
-from space.mixing import BASE, Mix, Session
+from space.menu import Menu
+from space.mixing import BASE, LAYOUT, Mix, Session, Source
 from space.pictures import (
     DIFFERENCE_SCALE,
     colour_of,
@@ -23,7 +25,7 @@ from space.pictures import (
 )
 from space.workbench import Comparison
 
-__all__ = ["chips", "empty_views", "gallery", "gallery_template", "notes", "thumbnails", "views"]
+__all__ = ["chips", "empty_views", "gallery", "gallery_template", "label", "notes", "thumbnails", "views"]
 
 gallery_template = """
 <div class="gallery" role="group" aria-label="Portraits to take from">
@@ -44,18 +46,23 @@ def thumbnails(samples: Mapping[int, Sample]) -> dict[str, str]:
     return {str(seed): data_uri(thumbnail(sample.image), quality=82) for seed, sample in samples.items()}
 
 
-def gallery(session: Session, regions: Sequence[str]) -> list[dict[str, Any]]:
+def label(region: str) -> str:
+    """The name of a region, or of the layout, as people read it."""
+    return "pose" if region == LAYOUT else region.replace("_", " ")
+
+
+def gallery(session: Session, menu: Menu) -> list[dict[str, Any]]:
     """What each portrait on offer is used for, for `gallery_template`."""
-    return [_portrait(seed, session, regions) for seed in session.gallery]
+    return [_portrait(seed, session, menu) for seed in session.gallery]
 
 
-def _portrait(seed: int, session: Session, regions: Sequence[str]) -> dict[str, Any]:
-    used_for = [source.region for source in session.mix.sources if source.seed == seed]
-    uses = [*(["the base"] if seed == session.mix.base else []), *used_for]
+def _portrait(seed: int, session: Session, menu: Menu) -> dict[str, Any]:
+    used_for = [source.region for source in session.mix.used if source.seed == seed]
+    uses = [*(["the base"] if seed == session.mix.base else []), *map(label, used_for)]
     return {
         "seed": seed,
         "picked": str(_active_seed(session) == seed).lower(),
-        "colours": [hex_colour(colour_of(regions.index(region))) for region in used_for],
+        "colours": [menu.colour(region) for region in used_for],
         "use": escape(f", used for {' and '.join(uses)}" if uses else ""),
     }
 
@@ -67,41 +74,69 @@ def _active_seed(session: Session) -> int | None:
     return source.seed if source else None
 
 
-def chips(session: Session, regions: Sequence[str], pictures: Mapping[str, str]) -> str:
-    """The base and every region with its source, and what the next click on a portrait will do.
+def chips(session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
+    """The base, the pose and every region with its source, and what the next click on a portrait will do.
 
     Args:
         pictures: thumbnails of the base and all sources.
     """
-    base = _chip(BASE, "Base", session, session.mix.base, pictures, "var(--body-text-color)")
-    others = [
-        _chip(region, region, session, source.seed if (source := session.mix.source(region)) else None, pictures,
-              hex_colour(colour_of(index)))
-        for index, region in enumerate(regions)
-    ]  # fmt: skip
-    if session.active == BASE:
-        hint = "Now click the portrait to start from."
-    else:
-        hint = f"Now click a portrait to take the <b>{escape(session.active)}</b> from."
+    base = _chip(BASE, "Base", session, Source(BASE, session.mix.base), pictures, "var(--body-text-color)")
+    pose = [LAYOUT] if menu.fusion and session.mix.method == FUSION else []
+    first = "".join(_region_chip(region, session, menu, pictures) for region in (*pose, *menu.single))
+    groups = "".join(_region_chip(region, session, menu, pictures) for region in menu.groups)
     return (
-        f'<div class="chip-list" role="group" aria-label="Regions">{base}{"".join(others)}</div>'
-        f'<p class="hint" aria-live="polite">{hint}</p>'
+        f'<div class="chip-list" role="group" aria-label="Regions">{base}{first}</div>'
+        + (_fold(groups, opened=_in_use(session, menu.groups)) if groups else "")
+        + f'<p class="hint" aria-live="polite">{_hint(session, menu)}</p>'
     )
 
 
-def _chip(region: str, name: str, session: Session, seed: int | None, pictures: Mapping[str, str], colour: str) -> str:
+def _fold(groups: str, opened: bool) -> str:
+    return (
+        f'<details class="groups"{" open" if opened else ""}><summary>Several regions at once</summary>'
+        f'<div class="chip-list" role="group" aria-label="Groups of regions">{groups}</div></details>'
+    )
+
+
+def _in_use(session: Session, groups: Sequence[str]) -> bool:
+    return session.active in groups or any(source.region in groups for source in session.mix.sources)
+
+
+def _hint(session: Session, menu: Menu) -> str:
+    if session.active == BASE:
+        return "Now click the portrait to start from."
+    within = ", ".join(map(label, menu.within(session.active)))
+    return (
+        f"Now click a portrait to take the <b>{escape(label(session.active))}</b>"
+        f"{f' ({escape(within)})' if within else ''} from."
+    )
+
+
+def _region_chip(region: str, session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
+    # Without a source of its own a region shows that of the nearest group that has one.
+    sources = (session.mix.source(name) for name in (region, *menu.above.get(region, ())))
+    source = next(filter(None, sources), None)
+    return _chip(region, label(region), session, source, pictures, menu.colour(region))
+
+
+def _chip(
+    region: str, name: str, session: Session, source: Source | None, pictures: Mapping[str, str], colour: str
+) -> str:
     name, target = escape(name), escape(region, quote=True)
-    active = session.active == region
-    picture = f'<img src="{pictures[str(seed)]}" alt="" width="40" height="40">' if seed is not None else "<i></i>"
-    note = "from the base" if seed is None else f"portrait {seed}"
+    active, own = session.active == region, source is not None and source.region == region
+    picture = f'<img src="{pictures[str(source.seed)]}" alt="" width="40" height="40">' if source else "<i></i>"
+    if source is None:
+        note = "from the base"
+    else:
+        note = f"portrait {source.seed}" if own else f"{source.seed} with {escape(label(source.region))}"
     clear = (
         f'<button type="button" class="clear" data-action="clear" data-region="{target}" '
         f'aria-label="Take {name} from the base again" title="Take {name} from the base again">&times;</button>'
-        if region != BASE and seed is not None
+        if region != BASE and own
         else ""
     )
     return (
-        f'<div class="chip{" active" if active else ""}" style="--region: {colour}">'
+        f'<div class="chip{" active" if active else ""}{"" if own else " inherits"}" style="--region: {colour}">'
         f'<button type="button" class="choose" data-action="choose" data-region="{target}" '
         f'aria-pressed="{str(active).lower()}">{picture}<span><b>{name}</b><small>{note}</small></span></button>'
         f"{clear}</div>"
@@ -136,7 +171,7 @@ def notes(comparison: Comparison, mix: Mix) -> str:
     """Legend of the regions, scale of the heat map, and how much changed inside and outside."""
     segmentation = comparison.segmentation
     legend = "".join(
-        f'<li><i style="background:{hex_colour(colour_of(index))}"></i><span>{escape(region)}</span></li>'
+        f'<li><i style="background:{hex_colour(colour_of(index))}"></i><span>{escape(label(region))}</span></li>'
         for index, region in enumerate(segmentation.regions)
         if (segmentation.labels == index).any()
     )
@@ -150,9 +185,9 @@ def notes(comparison: Comparison, mix: Mix) -> str:
 
 
 def _summary(comparison: Comparison, mix: Mix) -> str:
-    if not mix.sources:
+    if not mix.used:
         return "Nothing is mixed yet: the result is the base."
-    names = escape(_listed([source.region for source in mix.sources]))
+    names = escape(_listed([label(source.region) for source in mix.used]))
     if comparison.inside is None:
         return f"Neither the base nor the result shows {names}."
     if comparison.outside is None:

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import check_seed
+from sfhub.pipelines.recipe import CATALOG, FUSION, check_seed
 
-__all__ = ["BASE", "Mix", "Session", "Source"]
+__all__ = ["BASE", "LAYOUT", "Mix", "Session", "Source"]
 
 BASE = ""
 """Stands for the base portrait where a region could be chosen; no region has an empty name."""
+
+LAYOUT = "/layout"
+"""Stands for the pose of the whole picture where a region could be chosen; no node of a tree has such a name."""
 
 GALLERY_LIMIT = 24
 HISTORY_LIMIT = 100
@@ -25,7 +28,7 @@ SURPRISE_SEEDS = 1_000_000
 
 
 class Source(NamedTuple):
-    """One region taken from the portrait of a seed; strength from 0 (base) to 1 (source)."""
+    """One region, or the layout, taken from the portrait of a seed; strength from 0 (base) to 1 (source)."""
 
     region: str
     seed: int
@@ -34,16 +37,28 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Mix:
-    """A base portrait and the sources of some of its regions, at one truncation psi."""
+    """A base portrait and the sources of some of its regions, at one truncation psi.
+
+    Attributes:
+        method: how `StyleGANPipeline.mix` is to mix.
+        strength: of everything, by which the strength of each source is multiplied.
+    """
 
     base: int
     psi: float = 0.7
     sources: tuple[Source, ...] = ()
+    method: str = CATALOG
+    strength: float = 1.0
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The base's seed and those of the sources, each once."""
         return tuple(dict.fromkeys((self.base, *(source.seed for source in self.sources))))
+
+    @property
+    def used(self) -> tuple[Source, ...]:
+        """The sources that the method takes; only fusing knows a layout."""
+        return self.sources if self.method == FUSION else self.without(LAYOUT).sources
 
     def source(self, region: str) -> Source | None:
         """The source of a region, None where the base shows."""
@@ -78,8 +93,9 @@ class Mix:
                 "one portrait per region at a single variety; make it again with `sfhub redo`."
             )
         base, *rest = (step["seed"] for step in ingredients)
-        mix = cls(base=base, psi=psi)
-        for source in zip(last.get("regions", ()), rest, last.get("strengths", ()), strict=True):
+        mix = cls(base=base, psi=psi, method=last.get("method") or CATALOG)
+        regions = [*last.get("regions", ()), *([LAYOUT] if last.get("layout") else [])]
+        for source in zip(regions, rest, last.get("strengths", ()), strict=True):
             mix = mix.with_source(Source(*source))
         return mix
 
@@ -129,9 +145,13 @@ class Session:
         return self._changed(mix)._offer(mix.seeds)
 
     def randomise(self, regions: Sequence[str], draw: random.Random) -> "Session":
-        """Give every region a source from the gallery, by chance."""
+        """Give every region a source from the gallery, by chance; the pose stays the base's."""
         sources = tuple(sorted(Source(region, draw.choice(self.gallery)) for region in regions))
         return self._changed(replace(self.mix, sources=sources))
+
+    def set_method(self, method: str) -> "Session":
+        """Mix the same choices another way."""
+        return self._changed(replace(self.mix, method=method))
 
     # Sliders ----------------------------------------------------------------------------------------------------------
 
@@ -141,6 +161,10 @@ class Session:
         if source is None:
             return self
         return self._changed(self.mix.with_source(source._replace(strength=strength)), f"strength of {self.active}")
+
+    def set_overall(self, strength: float) -> "Session":
+        """Move all that has a source at once."""
+        return self._changed(replace(self.mix, strength=strength), "strength of everything")
 
     def set_psi(self, psi: float) -> "Session":
         """Set how varied the portraits are."""
@@ -175,18 +199,25 @@ class Session:
         if not self.past:
             return self
         *past, mix = self.past
-        return replace(self, mix=mix, past=tuple(past), future=(self.mix, *self.future), gesture=None)
+        return self._showing(mix, tuple(past), (self.mix, *self.future))
 
     def redo(self) -> "Session":
         """Go forward one change that was undone."""
         if not self.future:
             return self
         mix, *future = self.future
-        return replace(self, mix=mix, past=(*self.past, self.mix), future=tuple(future), gesture=None)
+        return self._showing(mix, (*self.past, self.mix), tuple(future))
 
     def _changed(self, mix: Mix, gesture: str | None = None) -> "Session":
         if mix == self.mix:
             return replace(self, gesture=gesture)
         same_gesture = gesture is not None and gesture == self.gesture
         past = self.past if same_gesture else (*self.past, self.mix)[-HISTORY_LIMIT:]
-        return replace(self, mix=mix, past=past, future=(), gesture=gesture)
+        return self._showing(mix, past, (), gesture)
+
+    def _showing(
+        self, mix: Mix, past: tuple[Mix, ...], future: tuple[Mix, ...], gesture: str | None = None
+    ) -> "Session":
+        lost = self.active == LAYOUT and mix.method != FUSION
+        active = BASE if lost else self.active
+        return replace(self, mix=mix, active=active, past=past, future=future, gesture=gesture)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import read_recipe
+from sfhub.pipelines.recipe import FUSION, read_recipe
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from space.accelerator import on_accelerator
-from space.mixing import Mix
+from space.menu import Menu
+from space.mixing import LAYOUT, Mix
 
 __all__ = ["Comparison", "Workbench"]
 
@@ -31,8 +32,9 @@ class Comparison:
 
     Attributes:
         base, result: the two pictures; the same one if no region has a source.
-        segmentation: which region each pixel of the result belongs to.
-        changed: boolean `[H, W]`, the regions with a source, where the base or the result has them.
+        segmentation: which region each pixel of the result belongs to, by the names that the page has for them.
+        changed: boolean `[H, W]`, the regions with a source, where the base or the result has them; everything if the
+            layout has one.
         difference: CIELAB distance per pixel, float32 `[H, W]`.
     """
 
@@ -62,6 +64,7 @@ class Workbench:
 
     def __init__(self, pipe: StyleGANPipeline):
         self.pipe = pipe
+        self.menu = Menu.of(pipe)
         # Progress bars would fill a server's log; the page shows its own.
         pipe.set_progress_bar_config(disable=True)
         self._generate = on_accelerator(self._generate_missing)
@@ -74,8 +77,8 @@ class Workbench:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Names of the regions that can be given a source."""
-        return self.pipe.regions
+        """Names of the regions that can be given a source, single ones first."""
+        return (*self.menu.single, *self.menu.groups)
 
     def samples(self, seeds: Sequence[int], psi: float) -> list[Sample]:
         """The portraits of some seeds, in their order.
@@ -110,7 +113,24 @@ class Workbench:
         """
         recipe = read_recipe(path)
         self.check_model(recipe)
-        return Mix.from_recipe(recipe)
+        mix = Mix.from_recipe(recipe)
+        return self._as_offered(mix) if mix.sources else replace(mix, method=self.menu.method)
+
+    def _as_offered(self, mix: Mix) -> Mix:
+        """A mix by the regions on the menu, where a recipe of Editing in Style has those of the catalog."""
+        if mix.method == FUSION:
+            known = {*self.regions, LAYOUT} >= {source.region for source in mix.sources}
+        else:
+            region_of, given = self.menu.region_of, [source.region for source in mix.sources]
+            renamed = {source._replace(region=region_of.get(source.region, "")) for source in mix.sources}
+            mix = replace(mix, sources=tuple(sorted(renamed)))
+            parts = [part for source in mix.sources for part in self.menu.parts.get(source.region, ())]
+            known = sorted(parts) == sorted(given)
+        if not known:
+            raise InputError(
+                "This picture mixes regions that the page does not offer one by one; make it again with `sfhub redo`."
+            )
+        return mix
 
     def remake(self, path: str) -> Sample:
         """The picture that a saved picture's recipe describes, made again.
@@ -143,18 +163,23 @@ class Workbench:
 
     def _compute_comparison(self, mix: Mix, samples: dict[int, Sample]) -> Comparison:
         samples = {seed: replace(sample, s=sample.s.to(self.pipe.device)) for seed, sample in samples.items()}
-        base = result = samples[mix.base]
-        if mix.sources:
-            result = self.pipe.mix(
-                base,
-                {source.region: samples[source.seed] for source in mix.sources},
-                strength={source.region: source.strength for source in mix.sources},
-            )
+        base = samples[mix.base]
+        result = self._mixed(mix, samples) if mix.used else base
         before, after = self.pipe.segment([base, result])
-        changed = np.zeros_like(after.labels, dtype=bool)
-        for source in mix.sources:
-            changed |= before.mask(source.region) | after.mask(source.region)
-        return Comparison(_at_rest(base), _at_rest(result), after, changed, self.pipe.difference(base, result))
+        changed = np.full_like(after.labels, any(source.region == LAYOUT for source in mix.used), dtype=bool)
+        for part in {part for source in mix.used for part in self.menu.parts.get(source.region, ())}:
+            changed |= before.mask(part) | after.mask(part)
+        region_of = self.menu.region_of
+        shown = Segmentation(after.labels, tuple(region_of.get(region, region) for region in after.regions))
+        return Comparison(_at_rest(base), _at_rest(result), shown, changed, self.pipe.difference(base, result))
+
+    def _mixed(self, mix: Mix, samples: Mapping[int, Sample]) -> Sample:
+        pictures = {source.region: samples[source.seed] for source in mix.used}
+        strengths = {source.region: source.strength * mix.strength for source in mix.used}
+        layout = pictures.pop(LAYOUT, None)
+        if layout is not None:
+            strengths["layout"] = strengths.pop(LAYOUT)
+        return self.pipe.mix(samples[mix.base], pictures, strengths, layout=layout, method=mix.method)
 
 
 def _at_rest(sample: Sample) -> Sample:

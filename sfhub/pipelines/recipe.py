@@ -32,7 +32,9 @@ from sfhub import __version__
 from sfhub.errors import InputError
 
 __all__ = [
+    "CATALOG",
     "DIGITAL_SOURCE_TYPE",
+    "FUSION",
     "MAX_SEED",
     "check_query",
     "check_recipe",
@@ -45,6 +47,12 @@ __all__ = [
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 FORMAT, VERSION = "sfhub-recipe", 1
+FUSION = "fusion"
+"""The method that mixes with a fusion hierarchy; steps without a method are Editing in Style."""
+
+CATALOG = "catalog"
+"""The method that mixes with each region's measured query of the catalog, whatever relevance that is made from."""
+
 CHUNK = "sfhub:recipe"
 XMP_CHUNK = "XML:com.adobe.xmp"
 MAX_SEED = 2**32 - 1
@@ -191,7 +199,7 @@ def _check_sample(where: str, step: Step) -> None:
 def _check_mix(where: str, step: Step) -> None:
     regions, strengths = step.get("regions"), step.get("strengths")
     method, layout = step.get("method"), step.get("layout", False)
-    _need(method in (None, "fusion"), f"method of {where}", method, "fusion or none")
+    _need(method in (None, FUSION), f"method of {where}", method, f"{FUSION} or none")
     _need(isinstance(layout, bool), f"layout of {where}", layout, "true or false")
     _need(not layout or method, f"layout of {where}", layout, "none without the method fusion")
     _need(_is_names(regions) and (regions or layout), f"regions of {where}", regions, "a list of different names")

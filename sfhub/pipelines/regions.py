@@ -15,16 +15,11 @@ from torch import Tensor
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.pipelines.recipe import CATALOG, FUSION
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.tree import RegionTree
 
-__all__ = ["CATALOG", "FUSION", "RegionNames", "node_codes"]
-
-FUSION = "fusion"
-"""The method that mixes with a fusion hierarchy."""
-
-CATALOG = "catalog"
-"""The method that mixes with each region's measured query of the catalog, whatever relevance that is made from."""
+__all__ = ["RegionNames", "node_codes"]
 
 
 class RegionNames:
@@ -113,12 +108,6 @@ class RegionNames:
     def _depth(self, name: str) -> int:
         nodes = () if self._tree is None else self._tree.nodes
         return nodes.index(name) if name in nodes else len(nodes)
-
-    def above(self, name: str) -> tuple[str, ...]:
-        """The nodes of the hierarchy that `name` is part of, nearest first; none without a hierarchy."""
-        if self._tree is None:
-            return ()
-        return tuple(node for node in reversed(self._tree.inner) if node != name and name in self._tree.subtree(node))
 
     def _unknown(self, name: str) -> InputError:
         close = difflib.get_close_matches(str(name), self.regions, n=1)

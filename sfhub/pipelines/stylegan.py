@@ -28,8 +28,8 @@ from sfhub.metrics.color import color_difference
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.base import SfhubPipeline
-from sfhub.pipelines.recipe import MAX_GRID, check_query, check_seed, extend, make_recipe
-from sfhub.pipelines.regions import CATALOG, FUSION, RegionNames, node_codes
+from sfhub.pipelines.recipe import CATALOG, FUSION, MAX_GRID, check_query, check_seed, extend, make_recipe
+from sfhub.pipelines.regions import RegionNames, node_codes
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
@@ -416,12 +416,11 @@ class StyleGANPipeline(SfhubPipeline):
             if self.catalog is not None:
                 labels, names = self.catalog.region_labels(labels), tuple(self.catalog.regions)
         elif self.catalog is not None:
-            layer = self.catalog.layer
-            # Synthesis may stop at the layer that the clusters are of.
+            # Synthesis may stop at the last layer that the clusters are of.
             _, activations = self.generator.synthesis(
                 self._code_here(sample),
-                resolution=self.generator.style_layout[layer].resolution,
-                return_activations=[layer],
+                resolution=self.generator.style_layout[self.catalog.layer].resolution,
+                return_activations=self.catalog.layers,
             )
             labels = self.catalog.segment(activations, size=(height, width))
             names = tuple(self.catalog.regions)

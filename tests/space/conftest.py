@@ -16,15 +16,32 @@ from space.ui import build_app, launch
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
-def page_address(tiny_pipeline: StyleGANPipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a running page."""
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
-    page = build_app(tiny_pipeline)
+def served(pipe: StyleGANPipeline) -> Iterator[str]:
+    """Address of a page for a pipeline, until it is closed."""
+    page = build_app(pipe)
     _, address, _ = launch(page, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield address
     page.close(verbose=False)
-    del os.environ["GRADIO_TEMP_DIR"]
+
+
+@pytest.fixture(scope="session")
+def _gradio_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Uploads and downloads of the pages go to a temporary folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def page_address(tiny_pipeline: StyleGANPipeline, _gradio_folder: None) -> Iterator[str]:
+    """Address of a running page."""
+    yield from served(tiny_pipeline)
+
+
+@pytest.fixture(scope="session")
+def fusion_page_address(fusion_pipeline: StyleGANPipeline, _gradio_folder: None) -> Iterator[str]:
+    """Address of a running page whose model has a fusion hierarchy."""
+    yield from served(fusion_pipeline)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,23 @@ def test_mix_takes_seeds_or_seeds_with_strengths(client, tiny_pipeline):
     assert recipe == expected.recipe
 
 
+def test_mix_takes_a_method_and_a_layout_where_the_model_has_a_hierarchy(
+    fusion_page_address, fusion_pipeline, tmp_path
+):
+    client = gradio_client.Client(fusion_page_address, verbose=False, download_files=tmp_path)
+    a, b, c = fusion_pipeline.sample([1, 2, 3])
+    calls = [
+        ({}, fusion_pipeline.mix(a, {"face": b})),
+        ({"layout": 3, "strength": 0.5}, fusion_pipeline.mix(a, {"face": b}, 0.5, layout=c)),
+        ({"method": "catalog"}, fusion_pipeline.mix(a, {"face": b}, method="catalog")),
+    ]
+    for options, expected in calls:
+        path, recipe = client.predict(base=1, regions={"face": 2}, **options, api_name="/mix")
+        assert pixels(path) == pixels(expected.image)
+        assert recipe == expected.recipe
+    assert client.predict(api_name="/regions") == ["skin", "mouth", "background", "hair", "face", "rest"]
+
+
 def test_downloads_state_that_they_are_synthetic(client):
     path, _ = client.predict(base=1, regions={"hair": 2}, api_name="/mix")
     assert DIGITAL_SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
@@ -61,6 +78,8 @@ def test_redo_makes_a_picture_again_from_its_file(client):
         ({"seed": -1, "api_name": "/sample"}, "Seed -1 cannot be used"),
         ({"seed": 1, "truncation_psi": 9, "api_name": "/sample"}, "Truncation psi is 9"),
         ({"base": 1, "regions": {"hare": 2}, "api_name": "/mix"}, "did you mean 'hair'"),
+        ({"base": 1, "regions": {"hair": 2}, "layout": 3, "api_name": "/mix"}, "A layout needs a fusion hierarchy"),
+        ({"base": 1, "regions": {"hair": 2}, "method": "fusion", "api_name": "/mix"}, "has no fusion hierarchy"),
         ({"base": 1, "regions": {"hair": "x"}, "api_name": "/mix"}, "Seed 'x' cannot be used"),
         ({"base": 1, "regions": {"hair": {"seed": 1, "strength": 4}}, "api_name": "/mix"}, "take a number from 0 to 1"),
         ({"base": 1, "regions": {"hair": {"seed": 1, "strength": []}}, "api_name": "/mix"}, "strength from 0 to 1"),

@@ -2,6 +2,7 @@ import numpy as np
 
 from sfhub.pipelines.sample import Segmentation
 from space import mix_regions_view as view
+from space.menu import Menu
 from space.mixing import BASE, Mix, Session, Source
 from space.workbench import Comparison
 
@@ -18,16 +19,16 @@ def comparison(inside: float, outside: float) -> Comparison:
 def test_names_of_regions_are_shown_as_text_whatever_a_model_calls_them():
     session = Session(Mix(1, sources=(Source(HOSTILE, 2),)), (1, 2), active=HOSTILE)
     shown = [
-        view.chips(session, (HOSTILE,), PICTURES),
+        view.chips(session, Menu((HOSTILE,)), PICTURES),
         view.notes(comparison(1, 1), session.mix),
-        *(item["use"] for item in view.gallery(session, (HOSTILE,))),
+        *(item["use"] for item in view.gallery(session, Menu((HOSTILE,)))),
     ]
     assert all("<img src=x" not in markup and 'onerror="' not in markup for markup in shown)
     assert all("&lt;img src=x" in markup for markup in (shown[0], shown[1], shown[3]))
 
 
 def test_a_region_shows_its_source_and_can_be_cleared_but_one_without_cannot():
-    shown = view.chips(Session(Mix(1, sources=(Source("hair", 2),)), (1, 2)), ("hair", "mouth"), PICTURES)
+    shown = view.chips(Session(Mix(1, sources=(Source("hair", 2),)), (1, 2)), Menu(("hair", "mouth")), PICTURES)
     assert shown.count('data-action="clear"') == 1
     assert 'data-action="clear" data-region="hair"' in shown
     assert "data:two" in shown
@@ -36,13 +37,13 @@ def test_a_region_shows_its_source_and_can_be_cleared_but_one_without_cannot():
 
 def test_the_hint_says_where_the_next_click_goes():
     session = Session(Mix(1), (1, 2), active="hair")
-    assert "take the <b>hair</b> from" in view.chips(session, ("hair",), PICTURES)
-    assert "the portrait to start from" in view.chips(session.choose(BASE), ("hair",), PICTURES)
+    assert "take the <b>hair</b> from" in view.chips(session, Menu(("hair",)), PICTURES)
+    assert "the portrait to start from" in view.chips(session.choose(BASE), Menu(("hair",)), PICTURES)
 
 
 def test_the_gallery_marks_the_portrait_in_use_for_the_chosen_region():
     session = Session(Mix(1, sources=(Source("hair", 2),)), (1, 2, 3), active="hair")
-    shown = {item["seed"]: item for item in view.gallery(session, ("hair",))}
+    shown = {item["seed"]: item for item in view.gallery(session, Menu(("hair",)))}
     assert [shown[seed]["picked"] for seed in (1, 2, 3)] == ["false", "true", "false"]
     assert shown[1]["use"] == ", used for the base"
     assert shown[2]["use"] == ", used for hair"

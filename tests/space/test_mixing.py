@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfhub.errors import InputError
-from space.mixing import BASE, GALLERY_LIMIT, Mix, Session, Source
+from space.mixing import BASE, GALLERY_LIMIT, LAYOUT, Mix, Session, Source
 
 REGIONS = ("eyes", "hair", "mouth")
 START = Session(Mix(1, sources=(Source("hair", 2),)), gallery=(1, 2, 3, 4), active="hair")
@@ -17,6 +17,8 @@ CHANGES = {
     "clear": lambda session: session.clear("hair"),
     "reset": Session.reset,
     "strength": lambda session: session.set_strength(0.5),
+    "method": lambda session: session.set_method("fusion"),
+    "overall": lambda session: session.set_overall(0.5),
     "psi": lambda session: session.set_psi(1.0),
     "randomise": lambda session: session.randomise(REGIONS, random.Random(0)),
     "restore": lambda session: session.restore(Mix(7, 0.9, (Source("eyes", 8, 0.25),))),
@@ -30,6 +32,15 @@ def test_a_pick_goes_to_the_chosen_region_or_to_the_base():
 
 def test_another_source_keeps_the_strength_of_the_region():
     assert START.set_strength(0.3).pick(4).mix.source("hair") == Source("hair", 4, 0.3)
+
+
+def test_only_fusing_takes_a_pose_and_switching_keeps_it_for_later():
+    posed = START.set_method("fusion").choose(LAYOUT).pick(3)
+    assert posed.mix.used == (Source(LAYOUT, 3), Source("hair", 2))
+    styled = posed.set_method("catalog")
+    assert styled.mix.used == (Source("hair", 2),)
+    assert styled.active == BASE
+    assert styled.set_method("fusion").mix == posed.mix
 
 
 def test_strength_without_a_source_changes_nothing():

@@ -277,3 +277,84 @@ def test_on_a_phone_every_control_is_large_enough_to_touch(phone):
         box = button.bounding_box()
         # WCAG 2.2, 2.5.8: targets of 24 by 24 CSS pixels.
         assert min(box["width"], box["height"]) >= 24, button.inner_html()
+
+
+# A model with a fusion hierarchy
+
+
+@pytest.fixture
+def fusing(desktop_context, fusion_page_address) -> Iterator[Visitor]:
+    visitor = Visitor(desktop_context, fusion_page_address)
+    yield visitor
+    visitor.leave()
+
+
+def test_a_model_without_a_hierarchy_offers_no_method_and_no_pose(visitor):
+    assert visitor.page.get_by_role("radio").count() == 0
+    assert visitor.page.locator('[data-region="/layout"]').count() == 0
+    assert visitor.page.locator(".groups").count() == 0
+
+
+def test_switching_the_method_mixes_the_same_choices_another_way(fusing, fusion_pipeline, tmp_path):
+    fused = fusing.picture()
+    fusing.page.get_by_label("Editing in Style").check()
+    styled = fusing.sees_another(fused)
+    assert fusing.page.locator('[data-region="/layout"]').count() == 0
+    sync_api.expect(fusing.page.locator('[data-region="hair"] small')).to_have_text("portrait 4")
+    fusing.page.get_by_label("StyleFusion").check()
+    fusing.sees(fused)
+    fusing.press("Undo")
+    fusing.sees(styled)
+    sync_api.expect(fusing.page.get_by_label("Editing in Style")).to_be_checked()
+
+
+def test_the_pose_is_picked_like_a_region_and_saved_with_the_picture(fusing, fusion_pipeline, tmp_path):
+    fusing.choose("/layout")
+    before = fusing.picture()
+    fusing.pick(6)
+    posed = fusing.sees_another(before)
+    sync_api.expect(fusing.page.locator(".hint")).to_have_text("Now click a portrait to take the pose from.")
+    slider = fusing.slider("Strength of pose")
+    slider.focus()
+    slider.press("ArrowLeft")
+    posed = fusing.sees_another(posed)
+    path = tmp_path / "posed.png"
+    fusing.download(path)
+    recipe = read_recipe(path)
+    step = recipe["steps"][-1]
+    assert (step["method"], step["layout"], step["regions"], step["strengths"]) == ("fusion", True, ["hair"], [1, 0.95])
+    assert fusion_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
+    fusing.press("Reset")
+    fusing.sees_another(posed)
+    fusing.upload(path)
+    fusing.sees(posed)
+
+
+def test_a_group_covers_its_regions_until_one_has_a_source_of_its_own(fusing):
+    fusing.page.get_by_text("Several regions at once").click()
+    fusing.choose("face")
+    sync_api.expect(fusing.page.locator(".hint")).to_have_text(
+        "Now click a portrait to take the face (skin, mouth) from."
+    )
+    before = fusing.picture()
+    fusing.pick(5)
+    covered = fusing.sees_another(before)
+    mouth = fusing.page.locator('[data-action="choose"][data-region="mouth"] small')
+    sync_api.expect(mouth).to_have_text("5 with face")
+    fusing.choose("mouth")
+    fusing.pick(8)
+    fusing.sees_another(covered)
+    sync_api.expect(mouth).to_have_text("portrait 8")
+
+
+def test_one_slider_moves_everything_to_the_base(visitor):
+    visitor.choose("mouth")
+    before = visitor.picture()
+    visitor.pick(5)
+    visitor.sees_another(before)
+    slider = visitor.slider("Strength of everything")
+    slider.focus()
+    slider.press("Home")
+    visitor.sees(visitor.picture("base"))
+    visitor.press("Undo")
+    sync_api.expect(slider).to_have_value("1")

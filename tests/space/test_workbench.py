@@ -3,7 +3,7 @@ import pytest
 
 from sfhub.errors import InputError
 from sfhub.pipelines.sample import Segmentation
-from space.mixing import Mix, Source
+from space.mixing import LAYOUT, Mix, Source
 from space.workbench import Comparison, Memory, Workbench
 
 
@@ -81,3 +81,37 @@ def test_memory_forgets_what_was_used_longest_ago():
     memory.get("a")
     memory.put("c", 3)
     assert [memory.get(key) for key in "abc"] == [1, None, 3]
+
+
+def test_recipes_of_both_methods_come_back_as_what_the_page_offers(fusion_pipeline, tmp_path):
+    workbench = Workbench(fusion_pipeline)
+    sources = (Source("mouth", 3), Source("skin", 2, 0.5))
+    for mix in (
+        Mix(1, 0.7, (Source(LAYOUT, 4, 0.5), *sources), method="fusion"),
+        Mix(1, 0.7, (Source("face", 2), Source("hair", 3)), method="fusion"),
+        Mix(1, 0.7, sources, method="catalog"),
+        Mix(1, method="fusion"),
+    ):
+        path = workbench.compare(mix).result.save(tmp_path / "a.png")
+        assert workbench.read_mix(path) == mix
+    a, b = fusion_pipeline.sample([1, 2])
+    path = fusion_pipeline.mix(a, {"all": b}, 0.5).save(tmp_path / "all.png")
+    with pytest.raises(InputError, match="regions that the page does not offer"):
+        workbench.read_mix(path)
+
+
+def test_the_map_has_the_names_of_the_menu_and_groups_change_all_their_regions(fusion_pipeline):
+    workbench = Workbench(fusion_pipeline)
+    found = workbench.compare(Mix(1, 0.7, (Source("face", 2),), method="fusion"))
+    before, after = fusion_pipeline.segment([found.base, found.result])
+    expected = [each.mask(part) for each in (before, after) for part in ("face", "mouth")]
+    assert (found.changed == np.any(expected, axis=0)).all()
+    assert found.segmentation.regions == ("background", "hair", "skin", "mouth")
+    assert workbench.compare(Mix(1, 0.7, (Source(LAYOUT, 2),), method="fusion")).changed.all()
+
+
+def test_the_strength_of_everything_multiplies_that_of_each_source(workbench, tiny_pipeline):
+    base, hair, mouth = tiny_pipeline.sample([1, 2, 3])
+    expected = tiny_pipeline.mix(base, {"hair": hair, "mouth": mouth}, {"hair": 0.25, "mouth": 0.5})
+    mix = Mix(1, 0.7, (Source("hair", 2, 0.5), Source("mouth", 3)), strength=0.5)
+    assert workbench.compare(mix).result.image.tobytes() == expected.image.tobytes()
