@@ -1,0 +1,186 @@
+"""The tab *Label regions*: the "few minutes of supervision" of StyleFusion (Kafri et al., ACM TOG 2022, section 4.1).
+
+Clusters of the generator's activations are shown on a few pictures; a person clicks those that belong together and
+names them, and clusters of one name are merged. The result is a region catalog to download, or to save in a folder if
+whoever runs the page allows it (`FOLDER_VARIABLE`). `label_regions_state.py` holds what was named,
+`label_regions_work.py` computes, `label_regions_view.py` draws.
+"""
+
+import os
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from sfhub.errors import InputError
+from space import label_regions_view as view
+from space.label_regions_state import Labels
+from space.label_regions_work import FOLDER_VARIABLE, Clusters, Labeller, zipped
+from space.sentences import errors_as_sentences
+from space.workbench import Workbench
+
+__all__ = ["TITLE", "build"]
+
+TITLE = "Label regions"
+
+CLICK = {
+    "concurrency_id": "label_regions",
+    "concurrency_limit": 1,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "multiple",
+}
+# What takes long shows that it does, and is not asked for twice.
+WORK = {
+    **CLICK,
+    "concurrency_id": "label_regions_work",
+    "show_progress": "full",
+    "trigger_mode": "once",
+}
+PLAIN = {"apply_default_css": False, "padding": False}
+
+# Gradio puts the real one in its place; it follows the bars of what the answer computes.
+PROGRESS = gr.Progress(track_tqdm=True)
+
+Updates = dict[Component, Any]
+
+# A click on a picture says where, as a share of its width and height.
+MAPS_JS = """
+element.addEventListener('click', (event) => {
+    const picture = event.target.closest('img[data-sample]');
+    if (!picture) return;
+    const box = picture.getBoundingClientRect();
+    trigger('click', {
+        sample: picture.dataset.sample,
+        x: (event.clientX - box.left) / box.width,
+        y: (event.clientY - box.top) / box.height,
+    });
+});
+"""
+
+CHIPS_JS = """
+element.addEventListener('click', (event) => {
+    const button = event.target.closest('button[data-cluster]');
+    if (button) trigger('click', {cluster: button.dataset.cluster});
+});
+"""
+
+
+def build(workbench: Workbench, page: gr.Blocks) -> None:
+    """Lay out the tab inside `page`, which is being built; nothing is computed before a visitor asks for it."""
+    _Tab(Labeller(workbench))
+
+
+class _Tab:
+    """The components of the tab, what connects them, and the answers to events."""
+
+    def __init__(self, labeller: Labeller):
+        self.labeller = labeller
+        self.labels = gr.State(None)
+        gr.HTML(view.STYLE, js_on_load=None, **PLAIN)
+        with gr.Row(elem_classes="mix", equal_height=False):
+            with gr.Column(elem_classes="stage", min_width=280):
+                self.maps = gr.HTML(view.EMPTY, js_on_load=MAPS_JS, elem_classes="views-block", **PLAIN)
+                self.summary = gr.HTML(js_on_load=None, **PLAIN)
+            with gr.Column(elem_classes="controls", min_width=280):
+                self._lay_out_controls()
+        self.outputs = [self.labels, self.maps, self.chips, self.summary, self.name, self.make, self.download]
+        self._connect()
+
+    def _lay_out_controls(self) -> None:
+        self.count = gr.Slider(4, 32, 16, step=1, label="Number of clusters", buttons=[], elem_classes="slider")
+        with gr.Row(elem_classes="tools"):
+            self.seed = gr.Number(0, precision=0, minimum=0, label="Pictures (seed number)", min_width=120)
+            self.find = gr.Button("Find clusters", size="sm", variant="primary", min_width=120)
+        self.chips = gr.HTML(js_on_load=CHIPS_JS, **PLAIN)
+        with gr.Row(elem_classes="tools"):
+            self.name = gr.Textbox(
+                label="Name of the chosen clusters", placeholder="hair", show_label=False, container=False,
+                max_length=60, min_width=120,
+            )  # fmt: skip
+            self.rename = gr.Button("Name them", size="sm", min_width=100)
+            self.suggest = gr.Button("Suggest names", size="sm", min_width=100, visible=self.labeller.has_parser)
+        with gr.Row(elem_classes="tools"):
+            self.folder = gr.Textbox(
+                label="Save on the server as", placeholder="my-regions", max_length=64, min_width=120,
+                visible=bool(os.environ.get(FOLDER_VARIABLE)),
+            )  # fmt: skip
+            self.make = gr.Button("Make the catalog", size="sm", min_width=120, interactive=False)
+            self.download = gr.DownloadButton("Download ZIP", size="sm", min_width=120, interactive=False)
+
+    def _connect(self) -> None:
+        gr.on([self.find.click], self.start, [self.seed, self.count], self.outputs, **WORK)
+        gr.on([self.maps.click], self.point, self.labels, self.outputs, **CLICK)
+        gr.on([self.chips.click], self.toggle, self.labels, self.outputs, **CLICK)
+        gr.on([self.rename.click, self.name.submit], self.give_name, [self.labels, self.name], self.outputs, **CLICK)
+        gr.on([self.suggest.click], self.suggest_names, self.labels, self.outputs, **WORK)
+        gr.on([self.make.click], self.make_catalog, [self.labels, self.folder], self.outputs, **WORK)
+
+    # Answers ----------------------------------------------------------------------------------------------------------
+
+    def start(self, seed: float, count: float) -> Updates:
+        """Clusters of other pictures, or another number of them."""
+        with errors_as_sentences():
+            if not 0 <= (seed or 0) < 2**32:
+                raise InputError(f"The seed {seed} cannot be used; take a whole number from 0 to 4294967295.")
+            return self._show(Labels.blank(int(seed or 0), int(count)))
+
+    def point(self, labels: Labels | None, event: gr.EventData) -> Updates:
+        """A click into a picture chooses the cluster there."""
+        with errors_as_sentences():
+            maps = self._clusters(labels).labels
+            _, height, width = maps.shape
+            row, column = (
+                min(max(int(share * length), 0), length - 1) for share, length in ((event.y, height), (event.x, width))
+            )
+            return self._show(labels.toggle(int(maps[int(event.sample) % len(maps), row, column])))
+
+    def toggle(self, labels: Labels | None, event: gr.EventData) -> Updates:
+        """A click on a cluster in the list."""
+        with errors_as_sentences():
+            self._clusters(labels)
+            return self._show(labels.toggle(int(event.cluster)))
+
+    def give_name(self, labels: Labels | None, name: str) -> Updates:
+        """The name that was typed goes to the chosen clusters."""
+        with errors_as_sentences():
+            self._clusters(labels)
+            return self._show(labels.rename(name)) | {self.name: ""}
+
+    def suggest_names(self, labels: Labels | None) -> Updates:
+        """Names by the parser, for a start."""
+        with errors_as_sentences():
+            return self._show(labels.with_names(self.labeller.suggest(self._clusters(labels))))
+
+    def make_catalog(self, labels: Labels | None, folder: str, progress: gr.Progress = PROGRESS) -> Updates:
+        """Measure the regions and offer the catalog."""
+        with errors_as_sentences():
+            clusters = self._clusters(labels)
+            if not labels.regions:
+                raise InputError("No cluster has a name yet; choose some and name them, or have names suggested.")
+            catalog = self.labeller.catalog(clusters, labels.final_names)
+            if folder and folder.strip():
+                gr.Info(f"Saved to {self.labeller.save(catalog, folder.strip())}.")
+            return {self.download: gr.update(value=zipped(catalog), interactive=True, variant="primary")}
+
+    def _clusters(self, labels: Labels | None) -> Clusters:
+        """Those that the names belong to, which may have to be found again.
+
+        Raises:
+            InputError: if the visitor has none yet.
+        """
+        if labels is None:
+            raise InputError("There are no clusters yet; press Find clusters first.")
+        return self.labeller.find(labels.seed, len(labels.names))
+
+    def _show(self, labels: Labels) -> Updates:
+        clusters = self._clusters(labels)
+        return {
+            self.labels: labels,
+            self.maps: view.maps(clusters, labels),
+            self.chips: view.chips(clusters, labels),
+            self.summary: view.summary(labels),
+            self.make: gr.update(interactive=bool(labels.regions)),
+            # What was made before may no longer be what is shown.
+            self.download: gr.update(value=None, interactive=False, variant="secondary"),
+        }
