@@ -90,8 +90,8 @@ class _Tab:
     def _lay_out_controls(self) -> None:
         self.count = gr.Slider(4, 32, 16, step=1, label="Number of clusters", buttons=[], elem_classes="slider")
         with gr.Row(elem_classes="tools"):
-            self.seed = gr.Number(0, precision=0, minimum=0, label="Pictures (seed number)", min_width=120)
             self.find = gr.Button("Find clusters", size="sm", variant="primary", min_width=120)
+            self.others = gr.Button("Other pictures", size="sm", min_width=120)
         self.chips = gr.HTML(js_on_load=CHIPS_JS, **PLAIN)
         with gr.Row(elem_classes="tools"):
             self.name = gr.Textbox(
@@ -109,21 +109,24 @@ class _Tab:
             self.download = gr.DownloadButton("Download ZIP", size="sm", min_width=120, interactive=False)
 
     def _connect(self) -> None:
-        gr.on([self.find.click], self.start, [self.seed, self.count], self.outputs, **WORK)
+        work = {**WORK, "show_progress_on": self.summary}
+        gr.on([self.find.click], self.start, [self.labels, self.count], self.outputs, **work)
+        gr.on([self.others.click], self.start_on_others, [self.labels, self.count], self.outputs, **work)
         gr.on([self.maps.click], self.point, self.labels, self.outputs, **CLICK)
         gr.on([self.chips.click], self.toggle, self.labels, self.outputs, **CLICK)
         gr.on([self.rename.click, self.name.submit], self.give_name, [self.labels, self.name], self.outputs, **CLICK)
-        gr.on([self.suggest.click], self.suggest_names, self.labels, self.outputs, **WORK)
-        gr.on([self.make.click], self.make_catalog, [self.labels, self.folder], self.outputs, **WORK)
+        gr.on([self.suggest.click], self.suggest_names, self.labels, self.outputs, **work)
+        gr.on([self.make.click], self.make_catalog, [self.labels, self.folder], self.outputs, **work)
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
-    def start(self, seed: float, count: float) -> Updates:
-        """Clusters of other pictures, or another number of them."""
-        with errors_as_sentences():
-            if not 0 <= (seed or 0) < 2**32:
-                raise InputError(f"The seed {seed} cannot be used; take a whole number from 0 to 4294967295.")
-            return self._show(Labels.blank(int(seed or 0), int(count)))
+    def start(self, labels: Labels | None, count: float) -> Updates:
+        """So many clusters, on the same pictures as before if there are any."""
+        return self._show(Labels.blank(labels.seed if labels else 0, int(count)))
+
+    def start_on_others(self, labels: Labels | None, count: float) -> Updates:
+        """So many clusters, on other pictures."""
+        return self._show(Labels.blank(labels.seed + 1 if labels else 1, int(count)))
 
     def point(self, labels: Labels | None, event: gr.EventData) -> Updates:
         """A click into a picture chooses the cluster there."""

@@ -25,7 +25,7 @@ STYLE = """<style>
 .label-maps img { display: block; width: 100%; border-radius: 10px; cursor: crosshair; }
 .label-empty { padding: 48px 16px; border: 2px dashed var(--border-color-primary); border-radius: 12px;
   color: var(--body-text-color-subdued); text-align: center; }
-.label-chips { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 6px; }
+.label-chips { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 6px; }
 .label-chips button { display: flex; align-items: center; gap: 8px; min-height: 34px; padding: 4px 8px;
   border-radius: 10px; background: var(--block-background-fill); text-align: left; cursor: pointer;
   box-shadow: inset 0 0 0 1px var(--border-color-primary); }

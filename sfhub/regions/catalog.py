@@ -151,13 +151,14 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         normal = [(value.to(m) - m) / d for value, m, d in zip(values, mean, std, strict=True)]
         if self.config.metric == "cosine":
             return torch.einsum("kc,bchw->bkhw", self.centers, normalize(normal[0], dim=1))
-        size = max(tuple(value.shape[-2:]) for value in values)
-        products = (
-            interpolate(torch.einsum("kc,bchw->bkhw", part, value), size=size, mode="bilinear", align_corners=False)
-            for part, value in zip(self.centers.split(self.layer_widths, dim=1), normal, strict=True)
-        )
-        half_norm = self.centers.square().sum(dim=1)[:, None, None] / 2
-        return (sum(products) - half_norm) / self.centers.shape[1]
+        products: dict[tuple[int, int], Tensor] = {}
+        for part, value in zip(self.centers.split(self.layer_widths, dim=1), normal, strict=True):
+            size = tuple(value.shape[-2:])
+            products[size] = products.get(size, 0) + torch.einsum("kc,bchw->bkhw", part, value)
+        total = products.pop(max(products))
+        for product in products.values():
+            total = total + interpolate(product, size=total.shape[-2:], mode="bilinear", align_corners=False)
+        return (total - self.centers.square().sum(dim=1)[:, None, None] / 2) / self.centers.shape[1]
 
     def segment(self, activations: Mapping[str, Tensor] | Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Region of every position, by the nearest cluster.

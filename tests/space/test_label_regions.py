@@ -164,6 +164,13 @@ def test_a_click_into_a_picture_chooses_the_cluster_there(tab):
     expect(tab.locator('[data-cluster][aria-pressed="true"]')).to_have_count(0, timeout=PATIENCE_MS)
 
 
+def test_other_pictures_are_clustered_anew(tab):
+    find_clusters(tab)
+    before = tab.locator('[data-sample="0"]').get_attribute("src")
+    press(tab, "Other pictures")
+    expect(tab.locator('[data-sample="0"]')).not_to_have_attribute("src", before, timeout=PATIENCE_MS)
+
+
 def test_naming_before_there_are_clusters_says_what_to_do(tab):
     press(tab, "Name them")
     tab.get_by_text("press Find clusters first").wait_for()
