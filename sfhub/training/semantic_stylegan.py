@@ -33,10 +33,11 @@ from tqdm.auto import tqdm
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
-from sfhub.models.stylegan2 import NoiseMode
+from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
 from sfhub.portraits.classes import CLASSES, PALETTE
 from sfhub.training.checkpoint import load_checkpoint, load_matching, read_checkpoint, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
+from sfhub.training.guided import fit_mapping
 from sfhub.training.losses import discriminator_loss, generator_loss, path_lengths
 from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge
 from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, step_generator, update_average
@@ -71,6 +72,7 @@ class SemanticStyleGANTraining:
         guidance: weight of the comparison with paired pictures, 0 for none; items then need a `code`.
         adversarial_from: with guidance, images after which the discriminator learns and counts.
         mapped_from: with guidance, images after which half of each batch comes from random latents.
+        mapping_steps: with guidance, steps of the fit of the mapping network to attribute codes.
         image_only: train without masks, for adaptation.
         freeze_shapes: keep mapping network, coordinates and everything that makes depths as they are.
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
@@ -109,6 +111,7 @@ class SemanticStyleGANTraining:
     guidance: float = 0.0
     adversarial_from: int = 0
     mapped_from: int = 0
+    mapping_steps: int = 6_000
     image_only: bool = False
     freeze_shapes: bool = False
     ema_images: int = 10_000
@@ -220,7 +223,8 @@ def train_semantic_stylegan(
         accelerator: device, mixed precision and processes; `Accelerator()` if None. With several processes each takes
             `batch_size` images per step.
         init_from: a checkpoint to start from: of a lower resolution, or the model to adapt.
-        mapping_from: a generator with a mapping network of the same sizes to start from.
+        mapping_from: a generator with a mapping network of the same sizes to start from; with guidance one is fitted
+            if None.
         workers: data loading processes.
         callback: gets every log record.
 
@@ -243,8 +247,11 @@ def train_semantic_stylegan(
     code_masks = CodeMasks(G) if config.guidance else None
     if init_from is not None:
         _start_from(G, D, init_from)
+    checkpoint = out_dir / "checkpoint.safetensors"
     if mapping_from is not None:
         _take_mapping(G, mapping_from)
+    elif config.guidance and init_from is None and not checkpoint.is_file():
+        _take_mapping(G, _fitted_mapping(config))
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
     if config.freeze_shapes:
         _freeze_shapes(G)
@@ -257,7 +264,6 @@ def train_semantic_stylegan(
 
     # Restore.
     step = 0
-    checkpoint = out_dir / "checkpoint.safetensors"
     modules = {"generator": G, "discriminator": D, "ema": ema}
     if checkpoint.is_file():
         progress = load_checkpoint(checkpoint, modules, optimizers)
@@ -531,6 +537,20 @@ def _start_from(G: SemanticStyleGANGenerator, D: SemanticStyleGANDiscriminator, 
             nn.init.zeros_(block.conv1.weight)
             gain = block.skip.weight_gain * math.sqrt(0.5)  # equalisation and the block's own scaling
             block.skip.weight.copy_(torch.eye(len(block.skip.weight))[:, :, None, None] / gain)
+
+
+def _fitted_mapping(config: SemanticStyleGANTraining) -> StyleGAN2Generator:
+    """A mapping network from latents to attribute codes, in the smallest generator that can carry it."""
+    carrier = StyleGAN2Generator(
+        resolution=8,
+        z_dim=config.latent_dim,
+        w_dim=config.latent_dim,
+        num_mapping_layers=config.num_mapping_layers,
+        channels={"4": 1, "8": 1},
+    )
+    share = fit_mapping(carrier, config.mapping_steps, config.seed)
+    logger.info("The mapping network leaves %.1f%% of the codes' variance unexplained.", 100 * share)
+    return carrier
 
 
 def _take_mapping(G: SemanticStyleGANGenerator, source: ModelMixin) -> None:
