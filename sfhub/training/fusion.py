@@ -76,7 +76,8 @@ class FusionTraining:
         stage_steps: length of the three stages for each level of the tree; 0 leaves one out.
         mask_weight, local_weight, align_weight, fusion_weight: lambda of equation 9 in each of the three stages. Only
             the last counts in the second, which makes no image and leaves the align blender alone. The paper's third
-            stage has no mask loss.
+            stage has no mask loss. On the portraits at the root, an align weight of 0.5 shut the align blender for good
+            and one of 0.01 let it pull everything to the layout code.
         contrastive_weight: of a term that the paper does not have: each region of the result close to its source's
             in the generator's features and far from the other sources'.
         mask_decay: factor on the mask loss from one level of the tree to the next. The root aligns the pose of all that
@@ -106,7 +107,7 @@ class FusionTraining:
     stage_steps: tuple[int, int, int] = (1_000, 2_000, 2_000)
     mask_weight: PerStage = (1.0, 0.0, 0.0)
     local_weight: PerStage = (0.0, 0.0, 2.0)
-    align_weight: PerStage = (0.5, 0.0, 0.5)
+    align_weight: PerStage = (0.1, 0.0, 0.2)
     fusion_weight: PerStage = (0.2, 1.0, 1.0)
     contrastive_weight: PerStage = (0.0, 0.0, 0.0)
     mask_decay: float = 1.0
@@ -262,7 +263,7 @@ def train_fusion(
             if accelerator.is_main_process:
                 with open(out_dir / "log.jsonl", "a") as stream:
                     stream.write(json.dumps(record) + "\n")
-        if accelerator.is_main_process and (step % config.save_steps == 0 or stage_ends):
+        if accelerator.is_main_process and (step % config.save_steps == 0 or step == total):
             progress = {"step": step, "settings": settings}
             save_checkpoint(checkpoint, {"hierarchy": hierarchy}, {"optimizer": optimizer}, progress)
             hierarchy.save_pretrained(out_dir / "hierarchy")
