@@ -30,6 +30,7 @@ def main(
         "threshold",
         "sequential",
     ),
+    curves: Annotated[bool, typer.Option(help="Measure ranges of queries too, not the default ones alone.")] = True,
     seed: Annotated[int, typer.Option(help="Of the pairs; not one the catalog was built on.")] = 1000,
     psi: Annotated[float, typer.Option(help="Truncation of all images.")] = 0.7,
     device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
@@ -42,7 +43,9 @@ def main(
         regions = RegionCatalog.from_pretrained(catalog).to(device)
     else:
         regions = build_catalog(network, masks, truncation_psi=psi)
-    rows = measure_curves(network, regions, masks, modes=mode, pairs=pairs, seed=seed, truncation_psi=psi)
+    rows = measure_curves(
+        network, regions, masks, modes=mode if curves else (), pairs=pairs, seed=seed, truncation_psi=psi
+    )
     table = save_report(rows, out, generator=str(generator), parser=str(parser), pairs=pairs, seed=seed, psi=psi)
     logging.info("Saved to %s:\n%s", out, table)
 

@@ -89,29 +89,32 @@ class PairedPortraits(RenderedPortraits):
         count, resolution, seed, cache_dir: as for `RenderedPortraits`.
 
     Attributes:
-        latents: `[count, LATENT_DIM]`, see `sfhub.portraits.latents`.
-        psi: `[count]`, 1 for the portraits that are not truncated.
-        codes: `[count, A]`, attribute codes after truncation.
+        codes: `[count, A]`, attribute codes after truncation; kept beside the pictures that were rendered from them.
     """
 
     _kind = "paired"
 
+    def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
+        super().__init__(count, resolution, seed, cache_dir)
+        stored = Path(self.images.filename).with_name("codes.npy")
+        if not stored.is_file():
+            np.save(stored, self.codes.numpy())
+        self.codes = torch.from_numpy(np.load(stored))
+
     def _draw(self, count: int, seed: int) -> dict[str, Tensor]:
         random = torch.Generator().manual_seed(seed)
-        self.latents = torch.randn(count, LATENT_DIM, generator=random)
-        self.psi = 1 - 0.5 * torch.rand(count, generator=random)
-        self.psi[::2] = 1
-        attributes, mean = attributes_from_latents(self.latents), mean_code()
-        self.codes = mean + self.psi[:, None] * (attribute_code(attributes) - mean)
-        return truncate(attributes, mean, self.psi)
+        attributes = attributes_from_latents(torch.randn(count, LATENT_DIM, generator=random))
+        psi = 1 - 0.5 * torch.rand(count, generator=random)
+        psi[::2] = 1
+        mean = mean_code()
+        self.codes = mean + psi[:, None] * (attribute_code(attributes) - mean)
+        return truncate(attributes, mean, psi)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`image` `[3, H, W]` and `mask` `[H, W]`, uint8; `latent`; `psi`; `code`."""
+        """`image` `[3, H, W]` and `mask` `[H, W]`, uint8; `code` `[A]`."""
         return {
             "image": torch.from_numpy(self.images[index].copy()),
             "mask": torch.from_numpy(self.masks[index].copy()),
-            "latent": self.latents[index],
-            "psi": self.psi[index],
             "code": self.codes[index],
         }
 

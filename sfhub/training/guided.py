@@ -25,18 +25,20 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from sfhub.models.layers import leaky_relu
-from sfhub.models.stylegan2 import StyleGAN2Generator, StyleLayout
+from sfhub.errors import InputError
+from sfhub.models.layers import leaky_relu, normalize_second_moment
+from sfhub.models.stylegan2 import MappingNetwork, StyleGAN2Generator, StyleLayout
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits.latents import (
     CODE_GROUPS,
     LATENT_DIM,
     attribute_code,
     attributes_from_latents,
+    latent_features,
 )
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
@@ -62,6 +64,15 @@ GROUP_SHARES = (0.20, 0.17, 0.11, 0.08, 0.17, 0.05, 0.06, 0.08, 0.08)
 AFFINE_RATE = 4.0
 """Learning rate of the affine layers in units of the others'."""
 
+RAMP = 0.06
+"""Width, in a latent's standard deviations, of the ramp from one choice to the next."""
+
+OFFSET = 6.0
+"""More than any latent entry is below zero; keeps the linear units of the mapping network above zero."""
+
+POOL = 64
+"""Batches of latents that the fit of the mapping network draws at once."""
+
 
 @dataclass
 class GuidedTraining:
@@ -79,6 +90,7 @@ class GuidedTraining:
         feature_weight: weight of the difference in the discriminator's features.
         parse_weight: weight of the parser's cross-entropy to the true mask, if there is a parser.
         adversarial_weight: weight of the adversarial loss.
+        discriminator_interval: steps between updates of the discriminator; the pairs guide the generator meanwhile.
         adversarial_from: images after which the discriminator learns and the adversarial loss counts.
         mapped_from: images after which half of each batch comes from latents through the mapping network, which
             learns from then on, too.
@@ -89,7 +101,7 @@ class GuidedTraining:
     """
 
     resolution: int = 128
-    num_mapping_layers: int = 4
+    num_mapping_layers: int = 5
     channels: dict[str, int] = field(
         default_factory=lambda: {"4": 192, "8": 192, "16": 192, "32": 96, "64": 48, "128": 24}
     )
@@ -105,6 +117,7 @@ class GuidedTraining:
     feature_weight: float = 4.0
     parse_weight: float = 0.3
     adversarial_weight: float = 1.0
+    discriminator_interval: int = 2
     adversarial_from: int = 40_000
     mapped_from: int = 160_000
     mapping_steps: int = 6_000
@@ -168,28 +181,91 @@ def _parameter_groups(G: StyleGAN2Generator) -> list[dict]:
 def fit_mapping(G: StyleGAN2Generator, steps: int, seed: int = 0, batch: int = 1024) -> float:
     """Fit the mapping network to turn latents into attribute codes, and columns of W beyond the code to be zero.
 
+    Its first two layers are set to the features of `latent_features`, the jumps being ramps of width `RAMP`; the
+    layers after them are trained. Without them choices stay blurred: gradient descent finds no steep functions.
+
     Returns:
         The share of the codes' variance that is left unexplained on fresh latents.
+
+    Raises:
+        InputError: for a mapping network of less than three layers, or too narrow for the features.
     """
+    mapping = G.mapping_network
+    if len(mapping.layers) < 3:
+        raise InputError(f"A mapping network of {len(mapping.layers)} layers cannot be fitted; give it 3 or more.")
+    count = _set_features(mapping)
     random = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(G.mapping_network.layers.parameters(), betas=(0.9, 0.99), fused=True)
+    with torch.no_grad():
+        sample = _features(mapping, torch.randn(4096, LATENT_DIM, generator=random))[:, :count]
+    mean, scale = sample.mean(dim=0), sample.std(dim=0)
+    spread = _wanted_w(G, torch.randn(4096, LATENT_DIM, generator=random)).var(dim=0) + 0.05  # rare hats count, too
+    trained = nn.ModuleList(mapping.layers[2:])
+    optimizer = torch.optim.Adam(trained.parameters(), betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=max(steps, 2), pct_start=0.1)
-    for _ in tqdm(range(steps), desc="Fitting the mapping network", unit="step"):
-        code, w = _code_and_w(G, torch.randn(batch, LATENT_DIM, generator=random))
+    for step in tqdm(range(steps), desc="Fitting the mapping network", unit="step"):
+        if step % POOL == 0:  # large pools: drawing attributes costs the same for one as for a thousand
+            with torch.no_grad():
+                z = torch.randn(POOL * batch, LATENT_DIM, generator=random)
+                pool = (_features(mapping, z)[:, :count] - mean) / scale
+                wanted = _wanted_w(G, z)
+        part = slice(step % POOL * batch, (step % POOL + 1) * batch)
+        x = F.pad(pool[part], (0, G.config.w_dim - count))
+        for layer in trained:
+            x = leaky_relu(layer(x))
         optimizer.zero_grad(set_to_none=True)
-        (w - code).square().sum(dim=1).mean().backward()
+        ((x - wanted[part]).square() / spread).sum(dim=1).mean().backward()
         optimizer.step()
         schedule.step()
-    with torch.no_grad():
-        code, w = _code_and_w(G, torch.randn(4096, LATENT_DIM, generator=random))
-    return ((w - code).square().mean(dim=0).sum() / code.var(dim=0).sum()).item()
+    with torch.no_grad():  # the centring becomes part of the first trained layer
+        first = trained[0]
+        first.weight[:, :count] /= scale
+        first.bias -= first.weight[:, :count] @ mean * (first.weight_gain / first.bias_gain)
+        z = torch.randn(4096, LATENT_DIM, generator=random)
+        wanted = _wanted_w(G, z)
+        return ((mapping(z) - wanted).square().mean(dim=0).sum() / wanted.var(dim=0).sum()).item()
 
 
-def _code_and_w(G: StyleGAN2Generator, z: Tensor) -> tuple[Tensor, Tensor]:
-    """What W should be, `[B, w_dim]`, the attribute code and zeros; and what it is."""
+def _wanted_w(G: StyleGAN2Generator, z: Tensor) -> Tensor:
+    """Attribute codes of latents, padded with zeros to `[B, w_dim]`."""
     code = attribute_code(attributes_from_latents(z))
-    code = F.pad(code, (0, G.config.w_dim - code.shape[1])).to(G.const.device)
-    return code, G.mapping_network(z.to(G.const.device))
+    return F.pad(code, (0, G.config.w_dim - code.shape[1]))
+
+
+def _features(mapping: MappingNetwork, z: Tensor) -> Tensor:
+    """What the first two layers make of latents."""
+    x = normalize_second_moment(z)
+    for layer in mapping.layers[:2]:
+        x = leaky_relu(layer(x))
+    return x
+
+
+@torch.no_grad()
+def _set_features(mapping: MappingNetwork) -> int:
+    """Set the first two layers so that the second puts out `latent_features`; return how many there are.
+
+    Units of the second layer never see negative sums, so it is linear: a ramp is the difference of two units.
+    """
+    linear, bends, steps = latent_features()
+    units = [(column, 1.0, OFFSET) for column in linear]
+    units += [(column, 1.0, -place) for column, place in bends]
+    features = [([index], OFFSET / 3 if index >= len(linear) else 0.0) for index in range(len(units))]
+    for column, place in steps:
+        features.append(([len(units), len(units) + 1], 0.0))
+        units += [(column, 1 / RAMP, half - place / RAMP) for half in (0.5, -0.5)]
+    first, second = mapping.layers[:2]
+    if len(units) > len(first.weight):
+        raise InputError(f"{len(first.weight)} units are too few for {len(units)} features; widen the mapping network.")
+    for layer in (first, second):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    for row, (column, slope, offset) in enumerate(units):
+        first.weight[row, column] = slope / first.weight_gain
+        first.bias[row] = offset / first.bias_gain
+    for row, (sources, offset) in enumerate(features):
+        for sign, source in zip((1.0, -1.0), sources, strict=False):
+            second.weight[row, source] = sign / math.sqrt(2) / second.weight_gain
+        second.bias[row] = offset / second.bias_gain
+    return len(features)
 
 
 def train_guided(
@@ -327,7 +403,7 @@ def train_guided(
         masks.apply()
 
         # Discriminator: real against generated, R1 every r1_interval steps.
-        if adversarial:
+        if adversarial and step % config.discriminator_interval == 0:
             with accelerator.autocast():
                 real_logits = D(real)
                 loss_d = discriminator_loss(real_logits.float(), D(fake.detach()).float())

@@ -30,8 +30,8 @@ def test_a_latent_gives_the_same_portrait_in_any_batch():
 def test_latents_give_the_distribution_of_sampled_attributes():
     drawn = attribute_vector(attributes_from_latents(latents(8_000)))
     sampled = attribute_vector(sample_attributes(8_000, seed=1))
-    assert (drawn.mean(0) - sampled.mean(0)).abs().max() < 0.05
-    assert (drawn.std(0) - sampled.std(0)).abs().max() < 0.05
+    assert (drawn.mean(0) - sampled.mean(0)).abs().max() < 0.1
+    assert (drawn.std(0) - sampled.std(0)).abs().max() < 0.1
 
 
 def test_truncation_of_attributes_is_truncation_of_the_code():

@@ -13,7 +13,7 @@ from sfhub.training.guided import GuidedTraining, channel_groups, fit_mapping, t
 
 TINY = GuidedTraining(
     resolution=32,
-    num_mapping_layers=2,
+    num_mapping_layers=3,
     channels={"4": 32, "8": 32, "16": 24, "32": 16},
     discriminator_channels={"4": 16, "8": 16, "16": 16, "32": 16},
     images=48,
@@ -81,7 +81,7 @@ def test_a_resumed_training_ends_at_the_same_weights(pairs, tmp_path):
 def test_fitting_lowers_the_unexplained_variance():
     torch.manual_seed(0)
     G = StyleGAN2Generator(
-        resolution=8, z_dim=LATENT_DIM, w_dim=LATENT_DIM, num_mapping_layers=2, channels={"4": 8, "8": 8}
+        resolution=8, z_dim=LATENT_DIM, w_dim=LATENT_DIM, num_mapping_layers=5, channels={"4": 8, "8": 8}
     )
     before = fit_mapping(G, 0)
-    assert fit_mapping(G, 60, batch=256) < 0.6 * before
+    assert fit_mapping(G, 150, batch=128) < 0.6 * before
