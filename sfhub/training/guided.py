@@ -93,8 +93,8 @@ class GuidedTraining:
         discriminator_interval: steps between updates of the discriminator; the pairs guide the generator meanwhile.
         adversarial_from: images after which the discriminator learns and the adversarial loss counts.
         mapped_from: images after which half of each batch comes from latents through the mapping network, which
-            learns from then on, too.
-        mapping_steps: steps of the fit of the mapping network, of 1,024 latents each.
+            learns from then on, too; never if None.
+        mapping_steps: steps of the fit of the mapping network, of 512 latents each.
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
         seed: of everything random.
         save_images: images between checkpoints; `sample_images` between sample grids.
@@ -118,9 +118,9 @@ class GuidedTraining:
     parse_weight: float = 0.3
     adversarial_weight: float = 1.0
     discriminator_interval: int = 2
-    adversarial_from: int = 40_000
-    mapped_from: int = 160_000
-    mapping_steps: int = 6_000
+    adversarial_from: int = 60_000
+    mapped_from: int | None = None
+    mapping_steps: int = 14_000
     ema_images: int = 4_000
     seed: int = 0
     save_images: int = 4_000
@@ -178,7 +178,7 @@ def _parameter_groups(G: StyleGAN2Generator) -> list[dict]:
     ]
 
 
-def fit_mapping(G: StyleGAN2Generator, steps: int, seed: int = 0, batch: int = 1024) -> float:
+def fit_mapping(G: StyleGAN2Generator, steps: int, seed: int = 0, batch: int = 512) -> float:
     """Fit the mapping network to turn latents into attribute codes, and columns of W beyond the code to be zero.
 
     Its first two layers are set to the features of `latent_features`, the jumps being ramps of width `RAMP`; the
@@ -364,7 +364,7 @@ def train_guided(
         for optimizer in optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1)
-        adversarial, mapped = images >= config.adversarial_from, images >= config.mapped_from
+        adversarial, mapped = images >= config.adversarial_from, images >= (config.mapped_from or math.inf)
         batch = {name: value.to(device) for name, value in next(batches).items()}
         real = (batch["image"].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         code, true_mask = batch["code"], batch["mask"].long()
