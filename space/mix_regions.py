@@ -24,7 +24,7 @@ __all__ = ["TITLE", "build"]
 
 TITLE = "Mix regions"
 
-FIRST_GALLERY = (9, 4, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12)  # the first two make a mix that shows at once
+FIRST_GALLERY = (10, 2, 1, 3, 4, 5, 6, 7, 8, 9, 11, 12)  # the first two make a mix that shows at once
 FIRST_REGION = "hair"
 SURPRISES = 6
 METHODS = [("StyleFusion", FUSION), ("Editing in Style", CATALOG)]
