@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
+from space.mix_regions import FIRST_GALLERY
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; run `make test`")
 
@@ -300,7 +301,7 @@ def test_switching_the_method_mixes_the_same_choices_another_way(fusing, fusion_
     fusing.page.get_by_label("Editing in Style").check()
     styled = fusing.sees_another(fused)
     assert fusing.page.locator('[data-region="/layout"]').count() == 0
-    sync_api.expect(fusing.page.locator('[data-region="hair"] small')).to_have_text("portrait 4")
+    sync_api.expect(fusing.page.locator('[data-region="hair"] small')).to_have_text(f"portrait {FIRST_GALLERY[1]}")
     fusing.page.get_by_label("StyleFusion").check()
     fusing.sees(fused)
     fusing.press("Undo")
