@@ -47,6 +47,7 @@ from sfhub.training.fusion_losses import (
     region_features,
     region_masks,
 )
+from sfhub.training.stylegan2 import optimizer_step
 
 __all__ = ["ABLATIONS", "PRESETS", "FusionTraining", "train_fusion"]
 
@@ -235,7 +236,7 @@ def train_fusion(
     sums: dict[str, list[Tensor]] = {}
     while step < total:
         depth, stage, share = _locate(step, config.stage_steps)
-        parameters = _choose(hierarchy, levels[depth], STAGES[stage])
+        _choose(hierarchy, levels[depth], STAGES[stage])
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate[stage] * (1 - 0.9 * share)
 
@@ -245,7 +246,7 @@ def train_fusion(
         weights = {name: getattr(config, f"{name}_weight")[stage] for name in losses}
         weights["mask"] = weights.get("mask", 0.0) * config.mask_decay**depth
         accelerator.backward(sum(loss * weights[name] for name, loss in losses.items()))
-        _step(optimizer, parameters, accelerator)
+        optimizer_step(optimizer, accelerator)
         for name, value in (losses | figures).items():
             sums.setdefault(name, []).append(value.detach())
         step += 1
@@ -558,8 +559,8 @@ def _locate(step: int, stage_steps: Sequence[int]) -> tuple[int, int, float]:
     raise AssertionError("a step lies in one of its level's stages")
 
 
-def _choose(hierarchy: FusionHierarchy, nodes: Sequence[str], stage: str) -> list[nn.Parameter]:
-    """Freeze all but the blenders that a stage trains, and return their parameters."""
+def _choose(hierarchy: FusionHierarchy, nodes: Sequence[str], stage: str) -> None:
+    """Freeze all but the blenders that a stage trains."""
     hierarchy.requires_grad_(False)
     blenders = {"align": ("align_blender",), "fuse": ("fuse_blender",), "joint": ("align_blender", "fuse_blender")}
     parameters = [
@@ -570,20 +571,6 @@ def _choose(hierarchy: FusionHierarchy, nodes: Sequence[str], stage: str) -> lis
     ]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    return parameters
-
-
-def _step(optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], accelerator: Accelerator) -> None:
-    """Average gradients over processes, drop non-finite values, update."""
-    parameters = [parameter for parameter in parameters if parameter.grad is not None]
-    if accelerator.num_processes > 1:
-        flat = accelerator.reduce(torch.cat([parameter.grad.flatten() for parameter in parameters]), "mean")
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
-    for parameter in parameters:
-        parameter.grad.nan_to_num_(nan=0.0, posinf=1e5, neginf=-1e5)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
 
 
 def _settings(config: FusionTraining, hierarchy: FusionHierarchy) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from sfhub.portraits.latents import (
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
-from sfhub.training.losses import discriminator_loss, generator_loss, r1_penalty
+from sfhub.training.losses import discriminator_loss, feature_distance, generator_loss, r1_penalty
 from sfhub.training.stylegan2 import (
     WEIGHTS_STREAM,
     optimizer_step,
@@ -386,7 +386,7 @@ def train_guided(
             fake_features, fake_logits = discriminator_features(D, fake)
             fake_features = [feature[:paired] for feature in fake_features]
             pixel = F.l1_loss(fake[:paired].float(), real[:paired])
-            feature = _feature_distance(fake_features, real_features)
+            feature = feature_distance(fake_features, real_features)
             loss = config.pixel_weight * pixel + config.feature_weight * feature
             log(pixel=pixel, feature=feature)
             if parser is not None and config.parse_weight:
@@ -399,7 +399,7 @@ def train_guided(
                 log(loss_g=loss_g)
         accelerator.backward(loss)
         D.requires_grad_(True)
-        optimizer_step(optimizers["optimizer_g"], G, accelerator)
+        optimizer_step(optimizers["optimizer_g"], accelerator)
         masks.apply()
 
         # Discriminator: real against generated, R1 every r1_interval steps.
@@ -414,7 +414,7 @@ def train_guided(
                 penalty = r1_penalty(D(seen), seen)
                 accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
                 log(r1=penalty)
-            optimizer_step(optimizers["optimizer_d"], D, accelerator)
+            optimizer_step(optimizers["optimizer_d"], accelerator)
 
         update_average(ema, G, 0.5 ** (per_step / max(min(config.ema_images, images / 20), 1e-8)))
         step += 1
@@ -462,12 +462,3 @@ def discriminator_features(D: StyleGAN2Discriminator, image: Tensor) -> tuple[li
         x = block(x)
         features.append(x)
     return features, D.epilogue(x)
-
-
-def _feature_distance(fake: list[Tensor], real: list[Tensor]) -> Tensor:
-    """Mean over layers of the absolute difference, each in units of the layer's mean absolute value."""
-    distances = [
-        F.l1_loss(a.float(), b.float()) / b.float().abs().mean().clamp(min=1e-4)
-        for a, b in zip(fake, real, strict=True)
-    ]
-    return torch.stack(distances).mean()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["discriminator_loss", "effective_area", "generator_loss", "path_lengths", "r1_penalty"]
+__all__ = ["discriminator_loss", "effective_area", "feature_distance", "generator_loss", "path_lengths", "r1_penalty"]
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
@@ -62,3 +62,19 @@ def effective_area(before: Tensor, after: Tensor, floor: float = 1e-4) -> Tensor
     """
     d = (after - before).square().mean(dim=1)
     return d.mean(dim=(1, 2)).square() / (d.square().mean(dim=(1, 2)) + floor**2)
+
+
+def feature_distance(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+    """Feature matching (Wang et al., CVPR 2018, eq. 3): how far the discriminator's features of two batches are apart.
+
+    Args:
+        fake, real: one tensor per layer, of equal shapes.
+
+    Returns:
+        Mean over layers of the absolute difference, each in units of the real layer's mean absolute value.
+    """
+    distances = [
+        F.l1_loss(a.float(), b.float()) / b.float().abs().mean().clamp(min=1e-4)
+        for a, b in zip(fake, real, strict=True)
+    ]
+    return torch.stack(distances).mean()

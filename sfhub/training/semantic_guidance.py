@@ -22,6 +22,7 @@ from sfhub.models.layers import leaky_relu
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.models.semantic_stylegan_discriminator import Branch, SemanticStyleGANDiscriminator
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS
+from sfhub.training.losses import feature_distance
 
 __all__ = ["CLASS_GROUPS", "CodeMasks", "guidance_loss", "judge"]
 
@@ -134,16 +135,12 @@ def guidance_loss(
     count = len(image)
     with torch.no_grad():
         _, real_features = judge(D, image, mask[:count])
-    distances = [
-        F.l1_loss(a[:count].float(), b.float()) / b.float().abs().mean().clamp(min=1e-4)
-        for a, b in zip(features, real_features, strict=True)
-    ]
     share = F.adaptive_avg_pool2d((mask[:count].float() + 1) / 2, fake.depths.shape[-2:])
     parts = {
         "pixel": F.l1_loss(fake.image[:count].float(), image),
         "coarse": F.cross_entropy(fake.depths[:count].float(), share),
         "fine": F.cross_entropy(LOGIT_SCALE * fake.mask[:count].float(), labels),
-        "feature": torch.stack(distances).mean(),
+        "feature": feature_distance([feature[:count] for feature in features], real_features),
     }
     loss = PIXEL_WEIGHT * parts["pixel"] + FEATURE_WEIGHT * parts["feature"]
     return loss + MASK_WEIGHT * (parts["coarse"] + parts["fine"]), parts

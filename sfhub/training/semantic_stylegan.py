@@ -40,7 +40,7 @@ from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.guided import fit_mapping
 from sfhub.training.losses import discriminator_loss, generator_loss, path_lengths
 from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge
-from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, step_generator, update_average
+from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, set_mean_w, step_generator, update_average
 
 __all__ = ["PRESETS", "SemanticStyleGANTraining", "adaptation", "train_semantic_stylegan"]
 
@@ -314,7 +314,7 @@ def train_semantic_stylegan(
                 weighted = sum(gamma / 2 * value for gamma, value in zip(weights, penalties, strict=False))
                 accelerator.backward(weighted * config.r1_interval)
                 log(**dict(zip(("r1", "r1_mask"), penalties, strict=False)))
-            optimizer_step(optimizers["optimizer_d"], D, accelerator)
+            optimizer_step(optimizers["optimizer_d"], accelerator)
 
         # Generator: fool the discriminator, resemble the paired pictures, keep the mask near the coarse one (eq. 5).
         D.requires_grad_(False)
@@ -336,7 +336,7 @@ def train_semantic_stylegan(
         if config.path_weight and step % config.path_interval == 0:
             lengths, path_mean = _path_regulariser(G, config, path_mean, random, accelerator)
             log(path_length=lengths)
-        optimizer_step(optimizers["optimizer_g"], G, accelerator)
+        optimizer_step(optimizers["optimizer_g"], accelerator)
         if code_masks is not None:
             code_masks.apply(G)
         update_average(ema, G, 0.5 ** (per_step / max(min(config.ema_images, images / 20), 1e-8)))
@@ -574,14 +574,6 @@ def _freeze_shapes(G: SemanticStyleGANGenerator) -> None:
     for parameter in (local.weight, local.bias, local.affine_weight, local.affine_bias):
         keep = texture.to(parameter).view(-1, *[1] * (parameter.ndim - 1))
         parameter.register_hook(lambda gradient, keep=keep: gradient * keep)
-
-
-@torch.no_grad()
-def set_mean_w(G: SemanticStyleGANGenerator, samples: int = 10_000) -> None:
-    """Set `w_avg`, which truncation pulls towards, to the mean over `samples` fixed latents."""
-    device = G.position_weight.device
-    z = torch.randn(samples, G.config.z_dim, generator=torch.Generator(device).manual_seed(0), device=device)
-    G.mapping_network.w_avg.copy_(G.mapping_network(z).mean(dim=0))
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
+from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
@@ -213,7 +214,7 @@ def train_stylegan2(
             penalty = r1_penalty(D(seen), seen)
             accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
             log(r1=penalty)
-        optimizer_step(optimizers["optimizer_d"], D, accelerator)
+        optimizer_step(optimizers["optimizer_d"], accelerator)
 
         # Generator: fool the discriminator; smooth paths and local style channels now and then.
         D.requires_grad_(False)
@@ -227,7 +228,7 @@ def train_stylegan2(
             log(path_length=lengths)
         if config.locality_weight and step % config.locality_interval == 0:
             log(effective_area=_locality_regulariser(G, config, random, accelerator))
-        optimizer_step(optimizers["optimizer_g"], G, accelerator)
+        optimizer_step(optimizers["optimizer_g"], accelerator)
 
         # Moving average and augmentation strength.
         half_life = min(config.ema_images, images / 20)
@@ -343,9 +344,9 @@ def _locality_regulariser(
     return area
 
 
-def optimizer_step(optimizer: torch.optim.Optimizer, network: nn.Module, accelerator: Accelerator) -> None:
+def optimizer_step(optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> None:
     """Average gradients over processes, drop non-finite values, update."""
-    parameters = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if accelerator.num_processes > 1:
         flat = accelerator.reduce(torch.cat([parameter.grad.flatten() for parameter in parameters]), "mean")
         for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
@@ -363,9 +364,9 @@ def update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 @torch.no_grad()
-def set_mean_w(G: StyleGAN2Generator, samples: int = 10_000) -> None:
+def set_mean_w(G: StyleGAN2Generator | SemanticStyleGANGenerator, samples: int = 10_000) -> None:
     """Set `w_avg`, which truncation pulls towards, to the mean over `samples` fixed latents."""
-    device = G.const.device
+    device = G.mapping_network.w_avg.device
     z = torch.randn(samples, G.config.z_dim, generator=torch.Generator(device).manual_seed(0), device=device)
     G.mapping_network.w_avg.copy_(G.mapping_network(z).mean(dim=0))
 
