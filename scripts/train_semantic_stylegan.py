@@ -46,6 +46,9 @@ def main(
     mapping_from: Annotated[
         Path | None, typer.Option(help="Generator folder whose mapping network makes attribute codes.")
     ] = None,
+    discriminator_from: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a StyleGAN2 training whose discriminator judges the images.")
+    ] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Weight of the comparison with paired renders, 0 for none.")
     ] = None,
@@ -103,6 +106,7 @@ def main(
         accelerator=accelerator,
         init_from=adapt_from or init_from,
         mapping_from=None if mapping_from is None else StyleGAN2Generator.from_pretrained(mapping_from),
+        discriminator_from=discriminator_from,
         workers=workers,
     )
 

@@ -62,7 +62,7 @@ class SemanticStyleGANTraining:
         mask_resolution: side at which the discriminator sees masks.
         images: length of the training, in images shown to the discriminator.
         batch_size: images per step and process.
-        learning_rate: of Adam with betas (0, 0.99), both networks.
+        learning_rate: of Adam, both networks; the discriminator's betas are (0, 0.99).
         final_learning_rate: what it falls to along a cosine; None keeps it.
         r1_gamma, r1_mask_gamma, r1_interval: weights of R1 on image and mask, and steps between evaluations.
         mask_weight: weight of mask regularisation (eq. 5).
@@ -71,6 +71,8 @@ class SemanticStyleGANTraining:
         noise: feed random noise to the render net.
         guidance: weight of the comparison with paired pictures, 0 for none; items then need a `code`.
         adversarial_from: with guidance, images after which the discriminator learns and counts.
+        discriminator_interval: steps between updates of the discriminator; pairs guide the generator meanwhile.
+        generator_momentum: first beta of the generator's Adam; comparing with pairs allows more than a game does.
         mapped_from: with guidance, images after which half of each batch comes from random latents.
         mapping_steps: with guidance, steps of the fit of the mapping network to attribute codes.
         image_only: train without masks, for adaptation.
@@ -110,6 +112,8 @@ class SemanticStyleGANTraining:
     noise: bool = True
     guidance: float = 0.0
     adversarial_from: int = 0
+    discriminator_interval: int = 1
+    generator_momentum: float = 0.0
     mapped_from: int = 0
     mapping_steps: int = 6_000
     image_only: bool = False
@@ -129,7 +133,7 @@ class SemanticStyleGANTraining:
 _PORTRAITS = SemanticStyleGANTraining(
     resolution=128,
     latent_dim=256,
-    num_mapping_layers=6,
+    num_mapping_layers=5,
     coarse_resolution=32,
     min_resolution=16,
     local_layers=8,
@@ -138,7 +142,8 @@ _PORTRAITS = SemanticStyleGANTraining(
     local_width=32,
     feature_width=64,
     channels={"32": 64, "64": 32, "128": 24},
-    discriminator_channels={"4": 96, "8": 96, "16": 96, "32": 64, "64": 32, "128": 32},
+    # As in `sfhub.training.guided`, whose discriminator can judge here, too (`discriminator_from`).
+    discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 32},
     mask_resolution=64,
     images=240_000,
     learning_rate=2.5e-3,
@@ -151,6 +156,8 @@ _PORTRAITS = SemanticStyleGANTraining(
     noise=False,
     guidance=1.0,
     adversarial_from=40_000,
+    discriminator_interval=2,
+    generator_momentum=0.5,
     mapped_from=120_000,
     ema_images=4_000,
 )
@@ -178,6 +185,8 @@ def adaptation(config: SemanticStyleGANTraining) -> SemanticStyleGANTraining:
         image_only=True,
         freeze_shapes=True,
         guidance=0.0,
+        discriminator_interval=1,
+        generator_momentum=0.0,
         images=20_000,
         learning_rate=1e-3,
         final_learning_rate=None,
@@ -209,6 +218,7 @@ def train_semantic_stylegan(
     accelerator: Accelerator | None = None,
     init_from: str | Path | None = None,
     mapping_from: ModelMixin | None = None,
+    discriminator_from: str | Path | None = None,
     workers: int = 0,
     callback: Callable[[dict[str, float]], None] | None = None,
 ) -> SemanticStyleGANGenerator:
@@ -225,6 +235,8 @@ def train_semantic_stylegan(
         init_from: a checkpoint to start from: of a lower resolution, or the model to adapt.
         mapping_from: a generator with a mapping network of the same sizes to start from; with guidance one is fitted
             if None.
+        discriminator_from: a checkpoint of a StyleGAN2 whose discriminator, of the same channels, becomes the image
+            branch: its features compare pictures well from the first step.
         workers: data loading processes.
         callback: gets every log record.
 
@@ -247,6 +259,8 @@ def train_semantic_stylegan(
     code_masks = CodeMasks(G) if config.guidance else None
     if init_from is not None:
         _start_from(G, D, init_from)
+    if discriminator_from is not None:
+        _take_discriminator(D, discriminator_from)
     checkpoint = out_dir / "checkpoint.safetensors"
     if mapping_from is not None:
         _take_mapping(G, mapping_from)
@@ -257,8 +271,8 @@ def train_semantic_stylegan(
         _freeze_shapes(G)
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
-        name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99), fused=True)
-        for name, network in (("optimizer_g", G), ("optimizer_d", D))
+        name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(momentum, 0.99), fused=True)
+        for name, network, momentum in (("optimizer_g", G, config.generator_momentum), ("optimizer_d", D, 0.0))
     }
     path_mean = torch.zeros([], device=device)
 
@@ -301,7 +315,7 @@ def train_semantic_stylegan(
             fake_mask = None if config.image_only else _resize(fake.mask, config.mask_resolution)
 
         # Discriminator: real against generated, R1 on image and mask every r1_interval steps.
-        if adversarial:
+        if adversarial and step % config.discriminator_interval == 0:
             with accelerator.autocast():
                 real_logits = D(real.image, real.mask)
                 fake_logits = D(fake.image.detach(), None if fake_mask is None else fake_mask.detach())
@@ -537,6 +551,27 @@ def _start_from(G: SemanticStyleGANGenerator, D: SemanticStyleGANDiscriminator, 
             nn.init.zeros_(block.conv1.weight)
             gain = block.skip.weight_gain * math.sqrt(0.5)  # equalisation and the block's own scaling
             block.skip.weight.copy_(torch.eye(len(block.skip.weight))[:, :, None, None] / gain)
+
+
+def _take_discriminator(D: SemanticStyleGANDiscriminator, checkpoint: str | Path) -> None:
+    """Start image branch and epilogue from the discriminator of a StyleGAN2 training."""
+    prefix = "discriminator/"
+    tensors = read_checkpoint(checkpoint)[0]
+    stored = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    own = D.state_dict()
+    renamed = {}
+    for name in own:
+        source = name.removeprefix("image_branch.").replace("entry.", "from_rgb.")
+        if source in stored and stored[source].shape == own[name].shape:
+            renamed[name] = stored[source]
+    wanted = [name for name in own if name.startswith(("image_branch.", "epilogue."))]
+    missing = [name for name in wanted if name not in renamed]
+    if missing:
+        raise InputError(
+            f"The discriminator in {checkpoint} does not fit: {missing[0]} is missing or has another shape; "
+            "take a checkpoint of the same resolution and channels."
+        )
+    D.load_state_dict(renamed, strict=False)
 
 
 def _fitted_mapping(config: SemanticStyleGANTraining) -> StyleGAN2Generator:

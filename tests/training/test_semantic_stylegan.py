@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits import CLASSES
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS
 from sfhub.training.checkpoint import read_checkpoint, save_checkpoint
@@ -27,6 +28,7 @@ from sfhub.training.semantic_stylegan import (
     SemanticStyleGANTraining,
     _mixed_w,
     _start_from,
+    _take_discriminator,
     adaptation,
     build_networks,
     mask_regularisation,
@@ -290,3 +292,20 @@ def test_guided_training_starts_from_the_mapping_network_it_is_given(tmp_path, p
     assert torch.equal(ema.mapping_network.layers[1].weight, given.mapping_network.layers[1].weight)
     with pytest.raises(InputError, match="other sizes than 4 layers"):
         train(tmp_path / "b", 4, GUIDED, pairs, mapping_from=other)
+
+
+def test_the_discriminator_of_a_stylegan_becomes_the_image_branch(tmp_path):
+    _, D = build_networks(GUIDED)
+    judge = StyleGAN2Discriminator(resolution=16, channels=CHANNELS)
+    save_checkpoint(tmp_path / "judge.safetensors", {"discriminator": judge}, {}, {})
+    _take_discriminator(D, tmp_path / "judge.safetensors")
+    image = torch.randn(4, 3, 16, 16)
+    assert torch.equal(D(image), judge(image))
+
+
+def test_a_discriminator_with_other_channels_is_refused(tmp_path):
+    _, D = build_networks(GUIDED)
+    judge = StyleGAN2Discriminator(resolution=16, channels=dict.fromkeys(CHANNELS, 4))
+    save_checkpoint(tmp_path / "judge.safetensors", {"discriminator": judge}, {}, {})
+    with pytest.raises(InputError, match="does not fit"):
+        _take_discriminator(D, tmp_path / "judge.safetensors")
