@@ -5,12 +5,13 @@
     python scripts/evaluate_stylefusion.py fid       --hierarchy runs/fusion --out runs/evaluation
     python scripts/evaluate_stylefusion.py ablation  --hierarchy runs/fusion --hierarchy runs/no_global --out ...
     python scripts/evaluate_stylefusion.py locality  --hierarchy runs/fusion --out runs/evaluation
+    python scripts/evaluate_stylefusion.py attributes --hierarchy runs/fusion --out runs/evaluation
 
 `--model` names the generator with its catalog and parser: the built-in portraits, a folder or a Hub repository.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,17 +20,16 @@ from typing import Annotated
 import torch
 import typer
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sfhub.errors import InputError
 from sfhub.metrics import stylefusion as measures
 from sfhub.metrics import stylefusion_report as report
+from sfhub.metrics.attributes import measure_attributes
+from sfhub.metrics.image_sets import folder_images, renders
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from sfhub.portraits import render, sample_attributes
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.sampling import sample_styles
-from sfhub.training.data import ImageFolder
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
@@ -108,7 +108,7 @@ def fid(
         pipe.generator,
         network,
         regions,
-        (batch.to(device) for batch in (_folder_images(real, side, count) if real else _renders(count, side, seed))),
+        (batch.to(device) for batch in (folder_images(real, count, side) if real else renders(count, side, seed))),
         _features(features, pipe.parser),
         count=count,
         seed=seed,
@@ -174,6 +174,28 @@ def locality(
     logging.info("Saved to %s:\n%s", out, report.save_locality(rows, out, **settings))
 
 
+@app.command()
+def attributes(
+    hierarchy: Hierarchy,
+    out: Out,
+    model: Model = "portraits",
+    region: Regions = (),
+    pairs: Annotated[int, typer.Option(help="Random pairs of pictures.")] = 500,
+    seed: Seed = 1000,
+    psi: Psi = 0.7,
+    device: Device = "cpu",
+) -> None:
+    """Portraits only: does a region bring its attributes along (R^2, accuracy), and do all others stay?"""
+    pipe, network = _load(model, hierarchy, device)
+    if not isinstance(pipe.parser, PortraitParser):
+        raise InputError(f"The model {model} has no portrait parser, which is what sees attributes.")
+    scores = measure_attributes(
+        pipe.generator, network, pipe.parser, regions=region or None, pairs=pairs, seed=seed, truncation_psi=psi
+    )
+    settings = {"model": model, "hierarchy": str(hierarchy), "pairs": pairs, "seed": seed, "psi": psi}
+    logging.info("Saved to %s:\n%s", out, report.save_attributes(scores, out, **settings))
+
+
 def _load(model: str, hierarchy: Path, device: str) -> tuple[StyleGANPipeline, FusionHierarchy]:
     pipe = StyleGANPipeline.from_pretrained(model).to_device(device)
     network = _load_hierarchy(hierarchy, device)
@@ -196,23 +218,6 @@ def _features(name: str, parser: PortraitParser | None) -> Callable[[Tensor], Te
         return getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"There are no features {name!r} ({error}); give parser or package.module:function.") from None
-
-
-def _renders(count: int, side: int, seed: int, batch: int = 50) -> Iterator[Tensor]:
-    """Fresh portraits, not those that anything was trained on."""
-    attributes = sample_attributes(count, seed=seed)
-    for start in range(0, count, batch):
-        yield render({name: value[start : start + batch] for name, value in attributes.items()}, resolution=side).image
-
-
-def _folder_images(folder: Path, side: int, count: int) -> Iterator[Tensor]:
-    """The first images of a folder."""
-    loaded = 0
-    for batch in DataLoader(ImageFolder(folder, side), batch_size=50):
-        yield batch[: count - loaded] / 127.5 - 1
-        loaded += len(batch)
-        if loaded >= count:
-            return
 
 
 if __name__ == "__main__":

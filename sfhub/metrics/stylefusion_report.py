@@ -3,17 +3,32 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from torch import Tensor
 
+from sfhub.metrics.figures import (
+    make_folder,
+    make_panels,
+    markdown,
+    name_row,
+    pixels,
+    save_figure,
+    save_pictures,
+    transfer_cell,
+)
 from sfhub.metrics.stylefusion import EDITING_IN_STYLE, FUSION
 
-__all__ = ["locality_table", "save_distances", "save_grid", "save_heat_maps", "save_locality", "save_strips"]
-
-INCHES = 1.5
-"""Side of a picture in a figure."""
-
+__all__ = [
+    "locality_table",
+    "save_attributes",
+    "save_distances",
+    "save_grid",
+    "save_heat_maps",
+    "save_locality",
+    "save_strips",
+]
 
 def save_heat_maps(maps: Mapping[str, Mapping[str, Tensor]], bases: Mapping[str, Tensor], path: str | Path) -> Path:
     """Draw maps of colour difference, a row for each set of them, on one scale of colours.
@@ -24,36 +39,36 @@ def save_heat_maps(maps: Mapping[str, Mapping[str, Tensor]], bases: Mapping[str,
         path: of the PNG; its folder is made.
     """
     regions = list(dict.fromkeys(region for row in maps.values() for region in row))
-    figure, panels = _panels(len(maps), len(regions) + bool(bases), 1.2)
+    figure, panels = make_panels(len(maps), len(regions) + bool(bases), 1.2)
     # The brightest pixels of the loudest map would hide all others.
     top = max(float(np.quantile(each.cpu().numpy(), 0.995)) for row in maps.values() for each in row.values())
     for line, (name, row) in zip(panels, maps.items(), strict=True):
         if name in bases:
-            line[0].imshow(_picture(bases[name]))
+            line[0].imshow(pixels(bases[name]))
         for panel, region in zip(line[bool(bases) :], regions, strict=True):
             shown = panel.imshow(row[region].cpu().numpy(), cmap="magma", vmin=0, vmax=max(top, 1e-6))
             panel.set_title(f"{region} ({float(row[region].mean()):.1f})", fontsize=8)
-        _name_row(line[0], name)
+        name_row(line[0], name)
     figure.colorbar(shown, ax=panels, shrink=0.8, label="mean ΔE")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def save_grid(references: Tensor, grid: Tensor, path: str | Path) -> Path:
     """Draw what `transfer_grid` returns: references in the top row, one pose in each row below."""
     blank = np.ones((*grid.shape[-2:], 3))
-    top = [blank, *(_picture(image) for image in references)]
-    return _save_pictures({"": top, **{f"pose {row + 1}": images for row, images in enumerate(grid)}}, path)
+    top = [blank, *(pixels(image) for image in references)]
+    return save_pictures({"": top, **{f"pose {row + 1}": images for row, images in enumerate(grid)}}, path)
 
 
 def save_strips(strips: Mapping[str, Tensor], base: Tensor, path: str | Path) -> Path:
     """Draw strips of images `[K, 3, H, W]` under each other, each after the picture `[3, H, W]` they started from."""
-    return _save_pictures({name: [base, *images] for name, images in strips.items()}, path)
+    return save_pictures({name: [base, *images] for name, images in strips.items()}, path)
 
 
 def save_distances(distances: Mapping[str, float], out_dir: str | Path, **settings: object) -> str:
     """Write `frechet.json` and `frechet.md`; returns the table, laid out as table 1 of the paper."""
-    out_dir = _folder(out_dir)
-    table = _markdown(["", *distances], [["Fréchet distance", *(f"{value:.2f}" for value in distances.values())]])
+    out_dir = make_folder(out_dir)
+    table = markdown(["", *distances], [["Fréchet distance", *(f"{value:.2f}" for value in distances.values())]])
     (out_dir / "frechet.json").write_text(json.dumps({**settings, "frechet_distance": dict(distances)}, indent=1))
     (out_dir / "frechet.md").write_text(table)
     return table
@@ -79,8 +94,8 @@ def locality_table(rows: Sequence[dict]) -> str:
             )
             best = edited.get("leak_at_same_transfer")
             extra = ["-" if best is None else f"{best:.1f} : 1"] if curves else []
-            lines.append([region, str(fused["pairs"]), _cell(fused), _cell(edited), *extra])
-        tables.append(f"Pairs with {name}:\n\n{_markdown(header, lines)}")
+            lines.append([region, str(fused["pairs"]), transfer_cell(fused), transfer_cell(edited), *extra])
+        tables.append(f"Pairs with {name}:\n\n{markdown(header, lines)}")
     return "\n".join(tables)
 
 
@@ -92,10 +107,40 @@ def save_locality(rows: Sequence[dict], out_dir: str | Path, **settings: object)
         out_dir: made if it is not there.
         settings: kept in the JSON beside the rows (pairs, seed, ...).
     """
-    out_dir, table = _folder(out_dir), locality_table(rows)
+    out_dir, table = make_folder(out_dir), locality_table(rows)
     (out_dir / "locality.json").write_text(json.dumps({**settings, "rows": list(rows)}, indent=1))
     (out_dir / "locality.md").write_text(table)
     _plot_locality(rows, out_dir / "locality.png")
+    return table
+
+
+def save_attributes(
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]], out_dir: str | Path, **settings: object
+) -> str:
+    """Write `attributes.json` and `attributes.md`; returns the table of medians, one row per region.
+
+    Args:
+        scores: as `sfhub.metrics.attributes.measure_attributes` gives them.
+        out_dir: made if it is not there.
+        settings: kept in the JSON beside the scores.
+    """
+    out_dir = make_folder(out_dir)
+    lines = []
+    for region, parts in scores.items():
+        cells = [region]
+        for part in parts.values():
+            worst = min(part, key=part.get) if part else "-"
+            cells += [f"{median(part.values()):.2f}", f"{worst} {part[worst]:.2f}"] if part else ["-", "-"]
+        lines.append(cells)
+    table = markdown(["region", "of the source: median", "lowest", "kept: median", "lowest"], lines)
+    own = [
+        [name, region, f"{score:.2f}"]
+        for region, parts in scores.items()
+        for name, score in parts["transferred"].items()
+    ]
+    details = markdown(["attribute", "mixed region", "R² or accuracy against the source"], own)
+    (out_dir / "attributes.json").write_text(json.dumps({**settings, "scores": scores}, indent=1))
+    (out_dir / "attributes.md").write_text(f"{table}\n{details}")
     return table
 
 
@@ -117,55 +162,4 @@ def _plot_locality(rows: Sequence[dict], path: Path) -> None:
                 panel.set_xticks(range(len(own)), [row["region"] for row in own], rotation=30, ha="right")
             panel.set(title=f"{measure}, {name}", ylabel=f"{measure} ({unit})")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _save(figure, path)
-
-
-def _save_pictures(rows: Mapping[str, Sequence[Tensor | np.ndarray]], path: str | Path) -> Path:
-    """Rows of pictures of one length, with their names beside them."""
-    figure, panels = _panels(len(rows), max(map(len, rows.values())))
-    for line, (name, images) in zip(panels, rows.items(), strict=True):
-        for panel, image in zip(line, images, strict=True):
-            panel.imshow(image if isinstance(image, np.ndarray) else _picture(image))
-        _name_row(line[0], name)
-    return _save(figure, path)
-
-
-def _panels(rows: int, columns: int, height: float = 1.0):
-    """A figure and its panels `[rows, columns]`, without axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(INCHES * columns + 0.8, INCHES * rows * height), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for panel in panels.flat:
-        panel.set(xticks=[], yticks=[])
-        panel.spines[:].set_visible(False)
-    return figure, panels
-
-
-def _name_row(panel, name: str) -> None:
-    panel.set_ylabel(name, fontsize=8)
-
-
-def _picture(image: Tensor) -> np.ndarray:
-    """`[3, H, W]` in [-1, 1] -> `[H, W, 3]` in [0, 1]."""
-    return ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
-
-
-def _save(figure, path: str | Path) -> Path:
-    path = _folder(Path(path).parent) / Path(path).name
-    figure.savefig(path, dpi=130)
-    return path
-
-
-def _folder(path: str | Path) -> Path:
-    path = Path(path)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines)) + "\n"
-
-
-def _cell(row: dict) -> str:
-    return f"{100 * row['transfer']:.0f}% at {row['leak']:.1f} : 1" if row["pairs"] else "-"
+    save_figure(figure, path)

@@ -26,8 +26,10 @@ __all__ = [
     "ATTRIBUTES",
     "ATTRIBUTE_VECTOR_NAMES",
     "Attribute",
+    "attribute_columns",
     "attribute_vector",
     "attribute_visibility",
+    "attributes_from_vector",
     "Draws",
     "check_attributes",
     "draw_attributes",
@@ -245,6 +247,30 @@ def attribute_vector(attributes: Mapping[str, torch.Tensor]) -> torch.Tensor:
         else:
             columns.append((2 * (value - item.low) / (item.high - item.low) - 1)[:, None])
     return torch.cat(columns, dim=1)
+
+
+def attribute_columns() -> dict[str, slice]:
+    """Where each attribute lies in the attribute vector."""
+    columns, start = {}, 0
+    for name, item in ATTRIBUTES.items():
+        width = max(1, len(item.choices))
+        columns[name] = slice(start, start + width)
+        start += width
+    return columns
+
+
+def attributes_from_vector(vector: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The attributes that a vector `[B, len(ATTRIBUTE_VECTOR_NAMES)]`, such as the parser's, is nearest to.
+
+    Returns:
+        All attributes as float32 `[B]`: continuous ones clipped to their range, of categorical ones the likeliest.
+    """
+    found = {}
+    for name, columns in attribute_columns().items():
+        item, part = ATTRIBUTES[name], vector[:, columns].float()
+        scaled = item.low + (part[:, 0].clamp(-1, 1) + 1) / 2 * (item.high - item.low)
+        found[name] = part.argmax(dim=1).float() if item.choices else scaled.clamp(item.low, item.high)
+    return found
 
 
 def attribute_visibility(attributes: Mapping[str, torch.Tensor | float | str]) -> torch.Tensor:

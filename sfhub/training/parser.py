@@ -16,7 +16,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sfhub.metrics.attributes import attribute_scores
 from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector, attribute_visibility
+from sfhub.portraits.attributes import attribute_columns
 from sfhub.portraits.parser import ParserOutput, PortraitParser
 from sfhub.training.data import RenderedPortraits
 
@@ -120,16 +122,6 @@ def attribute_loss(values: Tensor, target: Tensor, visible: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def attribute_columns() -> dict[str, slice]:
-    """Where each attribute lies in the attribute vector."""
-    columns, start = {}, 0
-    for name, item in ATTRIBUTES.items():
-        width = max(1, len(item.choices))
-        columns[name] = slice(start, start + width)
-        start += width
-    return columns
-
-
 @torch.no_grad()
 def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out: int) -> dict[str, dict[str, float]]:
     """Intersection over union per class; R^2 or accuracy per visible attribute; on the last `held_out` renders."""
@@ -144,16 +136,8 @@ def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out
         pairs = mask.flatten() * len(CLASSES) + output.logits.argmax(dim=1).flatten()
         confusion += torch.bincount(pairs.cpu(), minlength=confusion.numel()).view_as(confusion)
         values.append(output.attributes.cpu())
-    found = torch.cat(values)
     overlap = confusion.diag() / (confusion.sum(0) + confusion.sum(1) - confusion.diag()).clamp(min=1)
-    scores = {}
-    for name, columns in attribute_columns().items():
-        seen = visible[:, columns.start] > 0
-        a, b = found[seen, columns], targets[seen, columns]
-        if ATTRIBUTES[name].choices:
-            scores[name] = (a.argmax(dim=1) == b.argmax(dim=1)).float().mean().item()
-        else:
-            scores[name] = (1 - (a - b).square().mean() / b.var(correction=0).clamp(min=1e-8)).item()
+    scores = attribute_scores(torch.cat(values), targets, visible)
     return {"iou": dict(zip(CLASSES, overlap.tolist(), strict=True)), "attributes": scores}
 
 

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from sfhub.portraits import ATTRIBUTE_VECTOR_NAMES, CLASSES
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.data import RenderedPortraits
-from sfhub.training.parser import ParserTraining, attribute_columns, attribute_loss, train_parser
+from sfhub.training.parser import ParserTraining, attribute_loss, train_parser
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,6 @@ def test_any_image_size_gets_logits_of_its_own_size(trained):
     output = parser(torch.zeros(2, 3, 48, 40))
     assert output.logits.shape == (2, len(CLASSES), 48, 40)
     assert output.attributes.shape == (2, len(ATTRIBUTE_VECTOR_NAMES))
-
-
-def test_attribute_columns_cover_the_vector_once():
-    columns = list(attribute_columns().values())
-    assert [c.start for c in columns[1:]] == [c.stop for c in columns[:-1]]
-    assert columns[-1].stop == len(ATTRIBUTE_VECTOR_NAMES)
 
 
 def test_attributes_that_cannot_be_seen_do_not_count():

@@ -1,0 +1,123 @@
+"""Whether a region of a mix has the attributes of its source, and everything else those of the base.
+
+What a picture shows is what the portrait parser sees in it. Every region of a tree stands for groups of attributes
+(`sfhub.portraits.latents.ATTRIBUTE_GROUPS`): hair for its length, colour, waves and so on. Pose and light make up the
+group `layout`, which no region brings along: only a layout code changes it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.portraits.attributes import (
+    ATTRIBUTES,
+    attribute_columns,
+    attribute_visibility,
+    attributes_from_vector,
+)
+from sfhub.portraits.latents import ATTRIBUTE_GROUPS
+from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.sampling import sample_styles
+
+__all__ = ["LAYOUT", "attribute_scores", "measure_attributes"]
+
+LAYOUT = "layout"
+"""Name of the group of attributes, and of the mix, that is about pose and light."""
+
+
+def attribute_scores(found: Tensor, target: Tensor, visible: Tensor) -> dict[str, float]:
+    """How well attribute vectors agree, attribute by attribute.
+
+    Args:
+        found, target: `[N, A]`, see `sfhub.portraits.attribute_vector`.
+        visible: `[N, A]`, above 0 where the target shows.
+
+    Returns:
+        R^2 of continuous attributes (1 is perfect, 0 no better than the target's mean, and it may be negative),
+        accuracy of categorical ones; nothing for an attribute that is never visible.
+    """
+    scores = {}
+    for name, columns in attribute_columns().items():
+        seen = visible[:, columns.start] > 0
+        a, b = found[seen, columns], target[seen, columns]
+        if not len(a):
+            continue
+        if ATTRIBUTES[name].choices:
+            scores[name] = (a.argmax(dim=1) == b.argmax(dim=1)).float().mean().item()
+        else:
+            scores[name] = (1 - (a - b).square().mean() / b.var(correction=0).clamp(min=1e-8)).item()
+    return scores
+
+
+@torch.no_grad()
+def measure_attributes(
+    generator: StyleGAN2Generator,
+    hierarchy: FusionHierarchy,
+    parser: PortraitParser,
+    *,
+    regions: Sequence[str] | None = None,
+    pairs: int = 500,
+    seed: int = 1000,
+    truncation_psi: float = 0.7,
+    batch_size: int = 50,
+    progress: bool = True,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Attributes of pictures of which one region, or the layout, has another source.
+
+    Args:
+        generator, hierarchy, parser: of one model, on portraits.
+        regions: nodes of the tree; all but the root if None.
+        pairs: random pairs of base and source.
+        seed, truncation_psi: of the pairs.
+        batch_size: images in one synthesis.
+        progress: show a bar.
+
+    Returns:
+        For every region and for `layout`: `{"transferred": {attribute: score}, "kept": {attribute: score}}`, the
+        attributes of the region against the source's and all others against the base's; see `attribute_scores`. An
+        attribute counts where both pictures compared show it.
+
+    Raises:
+        InputError: for a node that is not in the tree, or parts of different models.
+    """
+    hierarchy.check_generator(generator)
+    tree = hierarchy.tree
+    nodes = list(regions or hierarchy.active_nodes[1:])
+    tree.check(nodes, "region")
+    base, source = sample_styles(generator, 2 * pairs, seed, truncation_psi).chunk(2)
+
+    def seen(codes: Iterable[Tensor]) -> Tensor:
+        return torch.cat([parser(generator.synthesis(code).clamp(-1, 1)).attributes.cpu() for code in codes])
+
+    def mixed(name: str) -> Iterable[Tensor]:
+        for one, other in zip(base.split(batch_size), source.split(batch_size), strict=True):
+            if name == LAYOUT:
+                yield hierarchy.mix({tree.root: one}, {tree.root: other})
+            else:
+                yield hierarchy.mix({tree.root: one, name: other}, {tree.root: one})
+
+    before, wanted = seen(base.split(batch_size)), seen(source.split(batch_size))
+    report = {}
+    for name in tqdm([*nodes, LAYOUT], desc="Attributes", disable=not progress):
+        after = seen(mixed(name))
+        groups = [LAYOUT] if name == LAYOUT else tree.regions_of(name)
+        own = tuple(start for group in groups for start in ATTRIBUTE_GROUPS.get(group, ()))
+        report[name] = {
+            "transferred": _select(_scores(after, wanted), own, True),
+            "kept": _select(_scores(after, before), own, False),
+        }
+    return report
+
+
+def _scores(found: Tensor, target: Tensor) -> dict[str, float]:
+    visible = attribute_visibility(attributes_from_vector(found)) * attribute_visibility(attributes_from_vector(target))
+    return attribute_scores(found, target, visible)
+
+
+def _select(scores: Mapping[str, float], own: tuple[str, ...], wanted: bool) -> dict[str, float]:
+    """The scores of the attributes whose names begin with one of `own`, or of the others."""
+    return {name: score for name, score in scores.items() if name.startswith(own) == wanted}

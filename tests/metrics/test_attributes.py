@@ -1,0 +1,45 @@
+"""Attribute scores, on attribute vectors of known agreement."""
+
+import torch
+
+from sfhub.metrics.attributes import attribute_scores
+from sfhub.portraits.attributes import (
+    ATTRIBUTE_VECTOR_NAMES,
+    ATTRIBUTES,
+    attribute_columns,
+    attribute_vector,
+    attribute_visibility,
+    attributes_from_vector,
+    sample_attributes,
+)
+
+
+def test_attributes_survive_the_way_through_their_vector():
+    drawn = sample_attributes(50, seed=3)
+    found = attributes_from_vector(attribute_vector(drawn))
+    assert all(torch.allclose(found[name], drawn[name], atol=1e-4) for name in ATTRIBUTES)
+
+
+def test_equal_vectors_score_one_and_mean_vectors_score_zero_on_continuous_attributes():
+    drawn = sample_attributes(200, seed=3)
+    target = attribute_vector(drawn)
+    everywhere = torch.ones_like(target)
+    assert all(score == 1 for score in attribute_scores(target, target, everywhere).values())
+    mean = attribute_scores(target.mean(dim=0).expand_as(target), target, everywhere)
+    assert all(abs(score) < 1e-4 for name, score in mean.items() if not ATTRIBUTES[name].choices)
+
+
+def test_pictures_that_hide_an_attribute_do_not_count():
+    target = attribute_vector(sample_attributes(300, seed=4))
+    visible = attribute_visibility(attributes_from_vector(target))
+    column = attribute_columns()["hair_length"].start
+    found = target.clone()
+    found[visible[:, column] == 0, column] = 9.0
+    assert attribute_scores(found, target, visible)["hair_length"] == 1
+    assert "hair_length" not in attribute_scores(found, target, torch.zeros_like(visible))
+
+
+def test_attribute_columns_cover_the_vector_once():
+    columns = list(attribute_columns().values())
+    assert [c.start for c in columns[1:]] == [c.stop for c in columns[:-1]]
+    assert columns[-1].stop == len(ATTRIBUTE_VECTOR_NAMES)
