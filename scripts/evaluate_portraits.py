@@ -8,45 +8,20 @@ floor), and renders against renders at half resolution scaled back up (what losi
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 import typer
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sfhub.metrics.frechet import feature_statistics, frechet_distance
+from sfhub.metrics.image_sets import generated, half_resolution, renders
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.portraits import render, sample_attributes
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.stylegan2 import save_samples
-
-BATCH = 50
-
-
-def rendered(count: int, seed: int, resolution: int) -> Iterator[Tensor]:
-    """Batches of fresh renders."""
-    attributes = sample_attributes(count, seed=seed)
-    for start in tqdm(range(0, count, BATCH), desc=f"Renders of seed {seed}"):
-        chunk = {name: values[start : start + BATCH] for name, values in attributes.items()}
-        yield render(chunk, resolution=resolution).image
-
-
-def generated(generator: StyleGAN2Generator, count: int, seed: int) -> Iterator[Tensor]:
-    """Batches of samples without truncation, clamped to the range of an image."""
-    source = torch.Generator().manual_seed(seed)
-    for _ in tqdm(range(0, count, BATCH), desc="Samples"):
-        z = torch.randn(BATCH, generator.config.z_dim, generator=source).to(generator.device)
-        yield generator(z).clamp(-1, 1)
-
-
-def half_resolution(batches: Iterator[Tensor]) -> Iterator[Tensor]:
-    """The same images without their finest octave."""
-    for images in batches:
-        yield F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
 
 
 def main(
@@ -64,18 +39,17 @@ def main(
     resolution = G.config.resolution
     save_samples(G, out / "grid.png")
 
-    def statistics(batches: Iterator[Tensor]):
+    def statistics(batches: Iterable[Tensor]):
         return feature_statistics(batches, lambda images: network(images.to(device)).features)
 
-    reference = statistics(rendered(count, seed, resolution))
-    with torch.no_grad():
-        distances = {
-            "generator": frechet_distance(reference, statistics(generated(G, count, seed))),
-            "other renders": frechet_distance(reference, statistics(rendered(count, seed + 1, resolution))),
-            "half-resolution renders": frechet_distance(
-                reference, statistics(half_resolution(rendered(count, seed + 1, resolution)))
-            ),
-        }
+    others = partial(renders, count, resolution, seed + 1)
+    reference = statistics(renders(count, resolution, seed))
+    samples = generated(G, G.config.z_dim, count, seed, device)
+    distances = {
+        "generator": frechet_distance(reference, statistics(samples)),
+        "other renders": frechet_distance(reference, statistics(others())),
+        "half-resolution renders": frechet_distance(reference, statistics(half_resolution(others()))),
+    }
     (out / "metrics.json").write_text(json.dumps({"count": count, "frechet_distance": distances}, indent=1))
     logging.info("Fréchet distance to fresh renders: %s", distances)
 
