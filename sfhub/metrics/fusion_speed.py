@@ -10,14 +10,13 @@ Three yardsticks, timed in the same run, in turn with the hierarchy itself:
 - *per layer, lean*: the same without that, so that the number of passes is the only difference.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfhub.metrics.timing import median_seconds
 from sfhub.models.fusion import FusionHierarchy, FusionNet, LatentBlender
 from sfhub.models.layers import EqualLinear, leaky_relu
 
@@ -48,15 +47,7 @@ def measure(hierarchy: FusionHierarchy, codes: Mapping[str, Tensor], repeats: in
         "per_layer": (lambda: one_layer_at_a_time(hierarchy, sample), slow_repeats),
         "per_layer_lean": (lambda: one_layer_at_a_time(hierarchy, sample, lean_linear), slow_repeats),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in timed}
-    with torch.inference_mode():
-        hierarchy(codes)
-        matrix_products(products)
-        for turn in range(max(repeats, slow_repeats)):
-            for name, (run, count) in timed.items():
-                if turn < count:
-                    seconds[name].append(_time(run, hierarchy.device))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    medians = median_seconds(timed, hierarchy.device, warm_up=("hierarchy", "floor"))
     medians["per_layer"] *= batch
     medians["per_layer_lean"] *= batch
     return medians | {
@@ -64,15 +55,6 @@ def measure(hierarchy: FusionHierarchy, codes: Mapping[str, Tensor], repeats: in
         "times_faster": medians["per_layer"] / medians["hierarchy"],
         "times_faster_lean": medians["per_layer_lean"] / medians["hierarchy"],
     }
-
-
-def _time(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds that `run` takes, work that it left queued on an accelerator included."""
-    start = time.perf_counter()
-    run()
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
-    return time.perf_counter() - start
 
 
 def _operands(hierarchy: FusionHierarchy, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
