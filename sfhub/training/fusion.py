@@ -26,7 +26,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torchvision.utils import save_image
-from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy, FusionResult
@@ -47,6 +46,7 @@ from sfhub.training.fusion_losses import (
     region_features,
     region_masks,
 )
+from sfhub.training.recorder import Recorder
 from sfhub.training.stylegan2 import optimizer_step
 
 __all__ = ["ABLATIONS", "PRESETS", "FusionTraining", "train_fusion"]
@@ -232,8 +232,7 @@ def train_fusion(
 
     levels = tree.levels()
     total = len(levels) * sum(config.stage_steps)
-    bar = tqdm(total=total, initial=step, unit="step", disable=not accelerator.is_main_process)
-    sums: dict[str, list[Tensor]] = {}
+    recorder = Recorder(out_dir, accelerator, total=total, initial=step, unit="step", callback=callback)
     while step < total:
         depth, stage, share = _locate(step, config.stage_steps)
         _choose(hierarchy, levels[depth], STAGES[stage])
@@ -247,30 +246,21 @@ def train_fusion(
         weights["mask"] = weights.get("mask", 0.0) * config.mask_decay**depth
         accelerator.backward(sum(loss * weights[name] for name, loss in losses.items()))
         optimizer_step(optimizer, accelerator)
-        for name, value in (losses | figures).items():
-            sums.setdefault(name, []).append(value.detach())
+        recorder.add(**losses, **figures)
         step += 1
-        bar.update()
+        recorder.advance(1)
 
         # Status, samples and checkpoint.
         stage_ends = step == total or _locate(step, config.stage_steps)[:2] != (depth, stage)
         if step % config.log_steps == 0 or stage_ends:
-            record = {"step": step, "level": depth, "stage": stage + 1}
-            record |= {name: torch.stack(values).mean().item() for name, values in sums.items()}
-            sums.clear()
-            bar.set_postfix({name: f"{record[name]:.3f}" for name in losses}, refresh=False)
-            if callback is not None:
-                callback(record)
-            if accelerator.is_main_process:
-                with open(out_dir / "log.jsonl", "a") as stream:
-                    stream.write(json.dumps(record) + "\n")
+            recorder.write({"step": step, "level": depth, "stage": stage + 1}, shown=tuple(losses))
         if accelerator.is_main_process and (step % config.save_steps == 0 or step == total):
             progress = {"step": step, "settings": settings}
             save_checkpoint(checkpoint, {"hierarchy": hierarchy}, {"optimizer": optimizer}, progress)
             hierarchy.save_pretrained(out_dir / "hierarchy")
             save_strips(generator, hierarchy, depth, out_dir / "samples" / f"{step:06d}.png", config.truncation_psi)
             save_curves(out_dir / "log.jsonl", out_dir / "losses.png")
-    bar.close()
+    recorder.close()
     accelerator.wait_for_everyone()
     return hierarchy.eval().requires_grad_(True)
 

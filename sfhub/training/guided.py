@@ -16,7 +16,6 @@ there is the plain loop in `sfhub.training.stylegan2`.
 """
 
 import copy
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass, field
@@ -44,6 +43,7 @@ from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, feature_distance, generator_loss, r1_penalty
+from sfhub.training.recorder import Recorder
 from sfhub.training.stylegan2 import (
     WEIGHTS_STREAM,
     optimizer_step,
@@ -348,15 +348,7 @@ def train_guided(
     )
     batches = image_batches(dataset, order)
     total_steps = math.ceil(config.images / per_step)
-    bar = tqdm(
-        total=total_steps * per_step, initial=step * per_step, unit="image", disable=not accelerator.is_main_process
-    )
-    sums: dict[str, list[Tensor]] = {}
-
-    def log(**values: Tensor) -> None:
-        for name, value in values.items():
-            sums.setdefault(name, []).append(value.detach())
-
+    recorder = Recorder(out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image")
     while step < total_steps:
         images = step * per_step
         random = step_generator(config.seed, step, accelerator.process_index, device)
@@ -388,15 +380,15 @@ def train_guided(
             pixel = F.l1_loss(fake[:paired].float(), real[:paired])
             feature = feature_distance(fake_features, real_features)
             loss = config.pixel_weight * pixel + config.feature_weight * feature
-            log(pixel=pixel, feature=feature)
+            recorder.add(pixel=pixel, feature=feature)
             if parser is not None and config.parse_weight:
                 parse = F.cross_entropy(parser(fake[:paired]).logits.float(), true_mask[:paired])
                 loss = loss + config.parse_weight * parse
-                log(parse=parse)
+                recorder.add(parse=parse)
             if adversarial:
                 loss_g = generator_loss(fake_logits.float())
                 loss = loss + config.adversarial_weight * loss_g
-                log(loss_g=loss_g)
+                recorder.add(loss_g=loss_g)
         accelerator.backward(loss)
         D.requires_grad_(True)
         optimizer_step(optimizers["optimizer_g"], accelerator)
@@ -408,35 +400,29 @@ def train_guided(
                 real_logits = D(real)
                 loss_d = discriminator_loss(real_logits.float(), D(fake.detach()).float())
             accelerator.backward(loss_d)
-            log(loss_d=loss_d, sign_real=real_logits.sign().mean())
+            recorder.add(loss_d=loss_d, sign_real=real_logits.sign().mean())
             if step % config.r1_interval == 0:
                 seen = real.detach().requires_grad_(True)
                 penalty = r1_penalty(D(seen), seen)
                 accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-                log(r1=penalty)
+                recorder.add(r1=penalty)
             optimizer_step(optimizers["optimizer_d"], accelerator)
 
         update_average(ema, G, 0.5 ** (per_step / max(min(config.ema_images, images / 20), 1e-8)))
         step += 1
-        bar.update(per_step)
+        recorder.advance(per_step)
 
         # Status, samples and checkpoint.
         done = step == total_steps
         if passes(step, per_step, 1_000) or done:
-            record = {"images": step * per_step}
-            record |= {name: torch.stack(values).float().mean().item() for name, values in sums.items()}
-            sums.clear()
-            bar.set_postfix({key: f"{value:.3f}" for key, value in record.items() if key != "images"})
-            if accelerator.is_main_process:
-                with open(out_dir / "log.jsonl", "a") as stream:
-                    stream.write(json.dumps(record) + "\n")
+            recorder.write({"images": step * per_step})
         if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
             save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
         if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
             save_checkpoint(checkpoint, modules, optimizers, {"images": step * per_step, "config": asdict(config)})
             set_mean_w(ema)
             ema.save_pretrained(out_dir / "ema")
-    bar.close()
+    recorder.close()
     accelerator.wait_for_everyone()
     set_mean_w(ema)
     return ema

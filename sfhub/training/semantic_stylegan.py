@@ -13,7 +13,6 @@ images, and all randomness is a function of seed and step, so that a killed trai
 """
 
 import copy
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
-from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
@@ -39,6 +37,7 @@ from sfhub.training.checkpoint import load_checkpoint, load_matching, read_check
 from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.guided import fit_mapping
 from sfhub.training.losses import discriminator_loss, generator_loss, path_lengths
+from sfhub.training.recorder import Recorder
 from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge
 from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, set_mean_w, step_generator, update_average
 
@@ -289,15 +288,9 @@ def train_semantic_stylegan(
     )
     batches = image_batches(dataset, order, workers=workers)
     total_steps = math.ceil(config.images / per_step)
-    bar = tqdm(
-        total=total_steps * per_step, initial=step * per_step, unit="image", disable=not accelerator.is_main_process
+    recorder = Recorder(
+        out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image", callback=callback
     )
-    sums: dict[str, list[Tensor]] = {}
-
-    def log(**values: Tensor) -> None:
-        for name, value in values.items():
-            sums.setdefault(name, []).append(value.detach())
-
     while step < total_steps:
         images = step * per_step
         random = step_generator(config.seed, step, accelerator.process_index, device)
@@ -321,13 +314,13 @@ def train_semantic_stylegan(
                 fake_logits = D(fake.image.detach(), None if fake_mask is None else fake_mask.detach())
                 loss = discriminator_loss(real_logits.float(), fake_logits.float())
             accelerator.backward(loss)
-            log(loss_d=loss, sign_real=real_logits.sign().mean())
+            recorder.add(loss_d=loss, sign_real=real_logits.sign().mean())
             if step % config.r1_interval == 0:
                 penalties = _r1_penalties(D, real)
                 weights = (config.r1_gamma, config.r1_mask_gamma)
                 weighted = sum(gamma / 2 * value for gamma, value in zip(weights, penalties, strict=False))
                 accelerator.backward(weighted * config.r1_interval)
-                log(**dict(zip(("r1", "r1_mask"), penalties, strict=False)))
+                recorder.add(**dict(zip(("r1", "r1_mask"), penalties, strict=False)))
             optimizer_step(optimizers["optimizer_d"], accelerator)
 
         # Generator: fool the discriminator, resemble the paired pictures, keep the mask near the coarse one (eq. 5).
@@ -336,39 +329,31 @@ def train_semantic_stylegan(
             logits, features = judge(D, fake.image, fake_mask)
             residual = mask_regularisation(fake)
             loss = config.mask_weight * residual
-            log(mask_residual=residual)
+            recorder.add(mask_residual=residual)
             if adversarial:
                 loss_g = generator_loss(logits.float())
                 loss = loss + loss_g
-                log(loss_g=loss_g)
+                recorder.add(loss_g=loss_g)
             if paired:
                 guide, parts = guidance_loss(D, fake, features, real.image[:paired], real.mask, real.labels[:paired])
                 loss = loss + config.guidance * guide
-                log(**parts)
+                recorder.add(**parts)
         accelerator.backward(loss)
         D.requires_grad_(True)
         if config.path_weight and step % config.path_interval == 0:
             lengths, path_mean = _path_regulariser(G, config, path_mean, random, accelerator)
-            log(path_length=lengths)
+            recorder.add(path_length=lengths)
         optimizer_step(optimizers["optimizer_g"], accelerator)
         if code_masks is not None:
             code_masks.apply(G)
         update_average(ema, G, 0.5 ** (per_step / max(min(config.ema_images, images / 20), 1e-8)))
         step += 1
-        bar.update(per_step)
+        recorder.advance(per_step)
 
         # Status, samples and checkpoint.
         done = step == total_steps
         if passes(step, per_step, 1_000) or done:
-            record = {"images": step * per_step}
-            record |= {name: torch.stack(values).float().mean().item() for name, values in sums.items()}
-            sums.clear()
-            bar.set_postfix({key: f"{value:.2f}" for key, value in record.items() if key != "images"})
-            if callback is not None:
-                callback(record)
-            if accelerator.is_main_process:
-                with open(out_dir / "log.jsonl", "a") as stream:
-                    stream.write(json.dumps(record) + "\n")
+            recorder.write({"images": step * per_step})
         if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
             save_samples(ema, out_dir, f"{step * per_step:07d}.png")
         if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
@@ -376,7 +361,7 @@ def train_semantic_stylegan(
             save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
             set_mean_w(ema)
             ema.save_pretrained(out_dir / "ema")
-    bar.close()
+    recorder.close()
     accelerator.wait_for_everyone()
     set_mean_w(ema)
     return ema

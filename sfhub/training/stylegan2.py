@@ -10,7 +10,6 @@ generator's work), and lazy regularisers share the main optimiser step.
 """
 
 import copy
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
-from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
@@ -32,6 +30,7 @@ from sfhub.training.augment import AdaptiveProbability, augment
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, effective_area, generator_loss, path_lengths, r1_penalty
+from sfhub.training.recorder import Recorder
 
 __all__ = ["PRESETS", "StyleGAN2Training", "train_stylegan2"]
 
@@ -184,15 +183,9 @@ def train_stylegan2(
     )
     batches = image_batches(dataset, order, workers=workers)
     total_steps = math.ceil(config.images / per_step)
-    bar = tqdm(
-        total=total_steps * per_step, initial=step * per_step, unit="image", disable=not accelerator.is_main_process
+    recorder = Recorder(
+        out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image", callback=callback
     )
-    sums: dict[str, list[float]] = {}
-
-    def log(**values: Tensor) -> None:
-        for name, value in values.items():
-            sums.setdefault(name, []).append(value.detach())
-
     while step < total_steps:
         images = step * per_step
         random = step_generator(config.seed, step, accelerator.process_index, device)
@@ -208,12 +201,12 @@ def train_stylegan2(
             real_logits = D(augment(real, ada.p, random))
             loss = discriminator_loss(real_logits, D(augment(fake.detach(), ada.p, random)))
         accelerator.backward(loss)
-        log(loss_d=loss, sign_real=real_logits.sign().mean())
+        recorder.add(loss_d=loss, sign_real=real_logits.sign().mean())
         if step % config.r1_interval == 0:
             seen = augment(real, ada.p, random).requires_grad_(True)
             penalty = r1_penalty(D(seen), seen)
             accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            log(r1=penalty)
+            recorder.add(r1=penalty)
         optimizer_step(optimizers["optimizer_d"], accelerator)
 
         # Generator: fool the discriminator; smooth paths and local style channels now and then.
@@ -221,36 +214,28 @@ def train_stylegan2(
         with accelerator.autocast():
             loss = generator_loss(D(augment(fake, ada.p, random)))
         accelerator.backward(loss)
-        log(loss_g=loss)
+        recorder.add(loss_g=loss)
         D.requires_grad_(True)
         if config.path_weight and step % config.path_interval == 0:
             lengths, path_mean = _path_regulariser(G, config, path_mean, random, accelerator)
-            log(path_length=lengths)
+            recorder.add(path_length=lengths)
         if config.locality_weight and step % config.locality_interval == 0:
-            log(effective_area=_locality_regulariser(G, config, random, accelerator))
+            recorder.add(effective_area=_locality_regulariser(G, config, random, accelerator))
         optimizer_step(optimizers["optimizer_g"], accelerator)
 
         # Moving average and augmentation strength.
         half_life = min(config.ema_images, images / 20)
         update_average(ema, G, 0.5 ** (per_step / max(half_life, 1e-8)))
         if config.ada_target is not None and step % 4 == 3:
-            mean_sign = accelerator.reduce(torch.stack(sums["sign_real"][-4:]).mean(), "mean")
+            mean_sign = accelerator.reduce(recorder.last("sign_real", 4).mean(), "mean")
             ada.update(mean_sign.item(), 4 * per_step)
         step += 1
-        bar.update(per_step)
+        recorder.advance(per_step)
 
         # Status, samples and checkpoint.
         done = step == total_steps
         if passes(step, per_step, 1_000) or done:
-            record = {"images": step * per_step, "ada_p": ada.p}
-            record |= {name: torch.stack(values).mean().item() for name, values in sums.items()}
-            sums.clear()
-            bar.set_postfix({key: f"{record[key]:.2f}" for key in ("loss_g", "loss_d") if key in record})
-            if callback is not None:
-                callback(record)
-            if accelerator.is_main_process:
-                with open(out_dir / "log.jsonl", "a") as stream:
-                    stream.write(json.dumps(record) + "\n")
+            recorder.write({"images": step * per_step, "ada_p": ada.p}, shown=("loss_g", "loss_d"))
         if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
             save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
         if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
@@ -258,7 +243,7 @@ def train_stylegan2(
             save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
             set_mean_w(ema)
             ema.save_pretrained(out_dir / "ema")
-    bar.close()
+    recorder.close()
     accelerator.wait_for_everyone()
     set_mean_w(ema)
     return ema
