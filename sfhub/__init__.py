@@ -15,9 +15,12 @@ _HOME_OF = {
     "PortraitParser": "sfhub.portraits.parser",
     "RegionCatalog": "sfhub.regions.catalog",
     "Sample": "sfhub.pipelines.sample",
+    "SemanticStyleGANGenerator": "sfhub.models.semantic_stylegan",
+    "SemanticStyleGANPipeline": "sfhub.pipelines.semantic_stylegan",
     "Segmentation": "sfhub.pipelines.sample",
     "StyleGAN2Generator": "sfhub.models.stylegan2",
     "StyleGANPipeline": "sfhub.pipelines.stylegan",
+    "open_pipeline": "sfhub.pipelines.families",
     "redo": "sfhub.pipelines.remake",
 }
 

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.portraits.classes import CLASSES
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.tree import RegionTree
 
@@ -87,3 +90,32 @@ def fusion_pipeline(
 ) -> StyleGANPipeline:
     """The tiny pipeline with the hierarchy; tests must not change it."""
     return StyleGANPipeline(tiny_generator, tiny_catalog, fusion=tiny_hierarchy)
+
+
+@pytest.fixture(scope="session")
+def semantic_generator() -> SemanticStyleGANGenerator:
+    """A SemanticStyleGAN of 32 pixels for the portraits' classes, with random weights, the same ones in every run."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        generator = SemanticStyleGANGenerator(
+            resolution=32,
+            z_dim=16,
+            w_dim=16,
+            num_mapping_layers=2,
+            class_names=CLASSES,
+            transparent_classes=[CLASSES.index("glasses"), CLASSES.index("earrings")],
+            coarse_resolution=16,
+            min_resolution=8,
+            local_layers=5,
+            depth_layers=3,
+            local_width=8,
+            feature_width=12,
+            channels={"16": 10, "32": 6},
+        )
+        return generator.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def semantic_pipeline(semantic_generator: SemanticStyleGANGenerator) -> SemanticStyleGANPipeline:
+    """A pipeline of it; tests must not change it."""
+    return SemanticStyleGANPipeline(semantic_generator)

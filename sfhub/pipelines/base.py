@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
@@ -43,7 +43,13 @@ REFUSED = ("custom_pipeline", "custom_revision", "trust_remote_code", "use_onnx"
 
 
 class SfhubPipeline(DiffusionPipeline):
-    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`."""
+    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`.
+
+    `SfhubPipeline.from_pretrained` itself opens a model of any family, as `sfhub.open_pipeline` does.
+    """
+
+    TAGS: ClassVar[tuple[str, ...]] = ()
+    """Tags of the model card beside those of all models of sfhub."""
 
     _source: ModelSource | None = None
 
@@ -133,17 +139,32 @@ class SfhubPipeline(DiffusionPipeline):
             force_download=force_download,
             variant=variant,
         )
-        passed = {key: kwargs.pop(key) for key in cls._slots() if key in kwargs}
-        if is_bare(folder):
-            pipe = cls._from_bare(folder, name, variant, passed, kwargs)
-        else:
-            slots = {key: value for key, value in cls._slots().items() if key not in passed}
-            check_components(folder, slots, ignore=passed, variant=variant)
-            with _damage_explained(name):
-                pipe = super().from_pretrained(str(folder), variant=variant, use_safetensors=True, **passed, **kwargs)
+        family = cls._family(folder, name)
+        passed = {key: kwargs.pop(key) for key in family._slots() if key in kwargs}
+        pipe = family._from_folder(folder, name, variant, passed, kwargs)
         if not passed:
             pipe._source = identify(name, folder)
         return pipe
+
+    @classmethod
+    def _family(cls, folder: Path, name: str) -> type["SfhubPipeline"]:
+        """The class that opens a model: this one, or for the base of all whichever has the model's generator."""
+        if cls is not SfhubPipeline:
+            return cls
+        from sfhub.pipelines.families import find_family
+
+        return find_family(folder, name)
+
+    @classmethod
+    def _from_folder(
+        cls, folder: Path, name: str, variant: str | None, passed: dict[str, Any], kwargs: dict[str, Any]
+    ) -> Self:
+        if is_bare(folder):
+            return cls._from_bare(folder, name, variant, passed, kwargs)
+        slots = {key: value for key, value in cls._slots().items() if key not in passed}
+        check_components(folder, slots, ignore=passed, variant=variant)
+        with _damage_explained(name):
+            return super().from_pretrained(str(folder), variant=variant, use_safetensors=True, **passed, **kwargs)
 
     @classmethod
     def _from_bare(

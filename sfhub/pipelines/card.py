@@ -24,7 +24,7 @@ def model_card(pipe: "SfhubPipeline", name: str) -> str:
     metadata = ModelCardData(
         library_name="sfhub",
         pipeline_tag="unconditional-image-generation",
-        tags=["sfhub", "stylegan2", "region-mixing", "synthetic-media"],
+        tags=["sfhub", *pipe.TAGS, "region-mixing", "synthetic-media"],
     )
     template = Template(files("sfhub.pipelines").joinpath("model_card.md").read_text(encoding="utf-8"))
     body = template.substitute(

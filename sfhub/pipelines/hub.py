@@ -32,7 +32,12 @@ from sfhub.pipelines.folder import CONFIG, INDEX, check_description, content_has
 
 __all__ = ["ALIASES", "ModelSource", "explain_hub_errors", "identify", "resolve"]
 
-ALIASES = {"portraits": Path(sfhub.__file__).parent / "portraits" / "weights"}
+_PORTRAITS = Path(sfhub.__file__).parent / "portraits"
+ALIASES = {
+    "portraits": _PORTRAITS / "weights",
+    "portraits-semantic": _PORTRAITS / "semantic_weights",
+    "portraits-semantic-ink": _PORTRAITS / "semantic_ink_weights",
+}
 """Names of built-in models and their folders. A folder of the same name is reached as `./portraits`."""
 
 ALLOW = ["*.json", "*.safetensors", "*.txt", "*.md"]

@@ -13,6 +13,14 @@ A mix by a fusion hierarchy says so; with a layout its picture is the last input
 
     {"op": "mix", "inputs": [0, 1, 2], "method": "fusion", "regions": ["hair"], "strengths": [0.8, 1.0], "layout": true}
 
+A SemanticStyleGAN says for each region what comes from its source, and puts classes elsewhere or leaves them out:
+
+    {"op": "mix", "inputs": [0, 1, 2], "method": "semantic", "regions": ["hair", "hair"], "parts": ["shape", "texture"],
+     "strengths": [1.0, 1.0], "layout": false}
+    {"op": "compose", "inputs": [3], "without": ["hat"], "move": {"hair": [0.1, 0.0]}, "zoom": {}, "background": null}
+
+A photograph as background is noted by size and digest only (`sfhub.pipelines.photograph`); that step is the last one.
+
 In a PNG it lies in an iTXt chunk named `sfhub:recipe`, beside an XMP packet with IPTC's statement that the picture is
 synthetic (`Iptc4xmpExt:DigitalSourceType`). Pictures come from anywhere, so `check_recipe` bounds and types everything
 before anything is computed, and nothing in a recipe is ever evaluated or imported.
@@ -21,6 +29,7 @@ before anything is computed, and nothing in a recipe is ever evaluated or import
 import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,11 +44,17 @@ __all__ = [
     "CATALOG",
     "DIGITAL_SOURCE_TYPE",
     "FUSION",
+    "MAX_GRID",
+    "MAX_MOVE",
     "MAX_SEED",
+    "MAX_ZOOM",
+    "PARTS",
+    "SEMANTIC",
     "check_query",
     "check_recipe",
     "check_seed",
     "extend",
+    "is_final",
     "make_recipe",
     "png_bytes",
     "read_recipe",
@@ -53,11 +68,21 @@ FUSION = "fusion"
 CATALOG = "catalog"
 """The method that mixes with each region's measured query of the catalog, whatever relevance that is made from."""
 
+SEMANTIC = "semantic"
+"""The method that mixes with the codes of a SemanticStyleGAN."""
+
+PARTS = ("both", "shape", "texture")
+"""What of a region a SemanticStyleGAN can take from a source."""
+
+MAX_MOVE, MAX_ZOOM = 2.0, 16.0
+"""How far a class can be moved, in halves of the image, and made larger or, as a fraction of one, smaller."""
+
 CHUNK = "sfhub:recipe"
 XMP_CHUNK = "XML:com.adobe.xmp"
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 1024
 MAX_GRID = 400
+MAX_NAMES = 64
 MAX_CHARACTERS = 2**20
 MODEL_KINDS = ("builtin", "hub", "folder", "memory")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -167,9 +192,18 @@ def check_recipe(recipe: Any) -> Recipe:
     _need(isinstance(steps, list) and 1 <= len(steps) <= MAX_STEPS, "steps", steps, f"a list of 1 to {MAX_STEPS} steps")
     for index, step in enumerate(steps):
         _check_step(index, step)
-        last = index == len(steps) - 1
-        _need(step["op"] != "grid" or last, f"step {index}", "grid", "a single picture before the last step")
+        _need(
+            not is_final(step) or index == len(steps) - 1,
+            f"step {index}",
+            step["op"],
+            "a single picture that others can be made of before the last step",
+        )
     return recipe
+
+
+def is_final(step: Step) -> bool:
+    """Whether no other picture can be made of what a step makes: a grid, or one with a photograph in it."""
+    return step["op"] == "grid" or step.get("background") is not None
 
 
 def _check_step(index: int, step: Any) -> None:
@@ -199,26 +233,61 @@ def _check_sample(where: str, step: Step) -> None:
 def _check_mix(where: str, step: Step) -> None:
     regions, strengths = step.get("regions"), step.get("strengths")
     method, layout = step.get("method"), step.get("layout", False)
-    _need(method in (None, FUSION), f"method of {where}", method, f"{FUSION} or none")
+    _need(method in (None, FUSION, SEMANTIC), f"method of {where}", method, f"{FUSION}, {SEMANTIC} or none")
     _need(isinstance(layout, bool), f"layout of {where}", layout, "true or false")
-    _need(not layout or method, f"layout of {where}", layout, "none without the method fusion")
-    _need(_is_names(regions) and (regions or layout), f"regions of {where}", regions, "a list of different names")
+    _need(not layout or method, f"layout of {where}", layout, "none without a method")
+    if method == SEMANTIC:
+        _check_parts(where, step)
+    else:
+        _need(_is_names(regions), f"regions of {where}", regions, "a list of different names")
+        _need("parts" not in step, f"parts of {where}", step.get("parts"), f"none without the method {SEMANTIC}")
+    _need(regions or layout, f"regions of {where}", regions, "a list of different names")
     count = len(regions) + layout
     _need(len(step["inputs"]) == count + 1, f"inputs of {where}", step["inputs"], "a base and one per region or layout")
     fine = isinstance(strengths, list) and len(strengths) == count
     fine = fine and all(_is_number(value, 0, 1) for value in strengths)
     _need(fine, f"strengths of {where}", strengths, "one number from 0 to 1 per region or layout")
-    _need(method is None or step.get("query") is None, f"query of {where}", step.get("query"), "none for fusion")
+    _need(method is None or step.get("query") is None, f"query of {where}", step.get("query"), f"none for {method}")
     check_query(step.get("query"))
+
+
+def _check_parts(where: str, step: Step) -> None:
+    """Regions and what is taken of them; a region may be there twice, for its shape and for its texture."""
+    regions, parts = step.get("regions"), step.get("parts")
+    fine = isinstance(regions, list) and len(regions) <= MAX_NAMES and all(map(_is_text, regions))
+    _need(fine, f"regions of {where}", regions, "a list of names")
+    fine = isinstance(parts, list) and len(parts) == len(regions) and all(part in PARTS for part in parts)
+    _need(fine, f"parts of {where}", parts, f"{', '.join(PARTS)} per region")
+    fine = len(set(zip(regions, parts, strict=True))) == len(regions)
+    _need(fine, f"regions of {where}", regions, "each one once for the same part")
 
 
 def _check_interpolate(where: str, step: Step) -> None:
     _need(len(step["inputs"]) == 2, f"inputs of {where}", step["inputs"], "two steps")
     _need(_is_number(step.get("position"), 0, 1), f"position of {where}", step.get("position"), "a number from 0 to 1")
-    regions = step.get("regions")
+    regions, method, part = step.get("regions"), step.get("method"), step.get("part")
     fine = regions is None or (_is_names(regions) and regions)
     _need(fine, f"regions of {where}", regions, "a list of different names or null")
+    _need(method in (None, SEMANTIC), f"method of {where}", method, f"{SEMANTIC} or none")
+    allowed = (None,) if method is None else PARTS
+    _need(part in allowed, f"part of {where}", part, f"{', '.join(PARTS)}, and none without the method {SEMANTIC}")
+    _need(method is None or step.get("query") is None, f"query of {where}", step.get("query"), f"none for {method}")
     check_query(step.get("query"))
+
+
+def _check_compose(where: str, step: Step) -> None:
+    _need(len(step["inputs"]) in (1, 2), f"inputs of {where}", step["inputs"], "a picture, and one for the background")
+    without, move, zoom, photo = (step.get(key) for key in ("without", "move", "zoom", "background"))
+    _need(_is_names(without), f"without of {where}", without, "a list of different names")
+    fine = _is_named(move) and all(
+        isinstance(value, list) and len(value) == 2 and all(_is_number(each, -MAX_MOVE, MAX_MOVE) for each in value)
+        for value in move.values()
+    )
+    _need(fine, f"move of {where}", move, f"two numbers from {-MAX_MOVE} to {MAX_MOVE} by name")
+    fine = _is_named(zoom) and all(_is_number(value, 1 / MAX_ZOOM, MAX_ZOOM) for value in zoom.values())
+    _need(fine, f"zoom of {where}", zoom, f"a number from {1 / MAX_ZOOM} to {MAX_ZOOM} by name")
+    _need(photo is None or _is_photograph(photo), f"background of {where}", photo, "null, or a SHA-256 and a size")
+    _need(photo is None or len(step["inputs"]) == 1, f"background of {where}", photo, "a photograph or a picture")
 
 
 def _check_grid(where: str, step: Step) -> None:
@@ -250,9 +319,10 @@ def check_query(settings: Any) -> dict[str, str | float] | None:
 # What each kind of step is checked by, and what it holds beside op and inputs.
 _CHECKS = {
     "sample": (_check_sample, ("seed", "truncation_psi", "label")),
-    "mix": (_check_mix, ("regions", "strengths", "query", "method", "layout")),
-    "interpolate": (_check_interpolate, ("position", "regions", "query")),
+    "mix": (_check_mix, ("regions", "strengths", "query", "method", "layout", "parts")),
+    "interpolate": (_check_interpolate, ("position", "regions", "query", "method", "part")),
     "grid": (_check_grid, ("columns",)),
+    "compose": (_check_compose, ("without", "move", "zoom", "background")),
 }
 
 
@@ -279,7 +349,20 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= 64 and all(map(_is_text, value)) and len(set(value)) == len(value)
+    fine = isinstance(value, list) and len(value) <= MAX_NAMES and all(map(_is_text, value))
+    return fine and len(set(value)) == len(value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and _is_names(list(value))
+
+
+def _is_photograph(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"sha256", "size"}:
+        return False
+    digest, size = value["sha256"], value["size"]
+    fine = isinstance(size, list) and len(size) == 2 and all(_is_int(side) and 0 < side < 2**20 for side in size)
+    return fine and isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) is not None
 
 
 # In and out of PNG files --------------------------------------------------------------------------------------------

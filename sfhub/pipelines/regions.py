@@ -19,7 +19,7 @@ from sfhub.pipelines.recipe import CATALOG, FUSION
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.tree import RegionTree
 
-__all__ = ["RegionNames", "node_codes"]
+__all__ = ["RegionNames", "node_codes", "unknown_region"]
 
 
 class RegionNames:
@@ -110,9 +110,14 @@ class RegionNames:
         return nodes.index(name) if name in nodes else len(nodes)
 
     def _unknown(self, name: str) -> InputError:
-        close = difflib.get_close_matches(str(name), self.regions, n=1)
-        hint = f"did you mean {close[0]!r}? It" if close else "it"
-        return InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(self.regions)}.")
+        return unknown_region(name, self.regions)
+
+
+def unknown_region(name: str, regions: Sequence[str]) -> InputError:
+    """The error for a name that is none of the regions of a model."""
+    close = difflib.get_close_matches(str(name), regions, n=1)
+    hint = f"did you mean {close[0]!r}? It" if close else "it"
+    return InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(regions)}.")
 
 
 def _reached(fusion: FusionHierarchy) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from PIL import Image
 
 import sfhub
 from sfhub.errors import InputError
-from sfhub.pipelines.base import SfhubPipeline
+from sfhub.pipelines.families import open_pipeline
+from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.hub import ALIASES
 from sfhub.pipelines.recipe import Recipe, read_recipe
 from sfhub.pipelines.sample import Sample
-from sfhub.pipelines.stylegan import StyleGANPipeline
 
 __all__ = ["redo"]
 
@@ -22,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 def redo(
     image: str | os.PathLike[str] | Image.Image,
-    model: str | os.PathLike[str] | SfhubPipeline | None = None,
+    model: str | os.PathLike[str] | GeneratorPipeline | None = None,
     *,
     device: str = "cpu",
+    background: Image.Image | None = None,
     **kwargs: Any,
 ) -> Sample:
     """Make a picture again from its recipe.
@@ -38,13 +39,16 @@ def redo(
             come from strangers, so any other has to be named here (a repo id is then loaded at the recipe's revision).
             A pipeline is used as it is.
         device: where to compute, unless `model` is a pipeline; only a CPU repeats a picture bit for bit.
+        background: the photograph behind the picture, if it has one (`SemanticStyleGANPipeline.compose`); a recipe
+            holds only its digest.
         **kwargs: for `from_pretrained`, such as `token` or `cache_dir`.
 
     Raises:
-        InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with.
+        InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with,
+            or the photograph is missing or another one.
     """
     recipe = read_recipe(image)
-    pipe = model if isinstance(model, SfhubPipeline) else _load(recipe, model, kwargs).to_device(device)
+    pipe = model if isinstance(model, GeneratorPipeline) else _load(recipe, model, kwargs).to_device(device)
     theirs, ours = recipe["model"], pipe.source
     if ours.revision != theirs["revision"]:
         if model is None:
@@ -57,10 +61,10 @@ def redo(
             "The picture was made with model %s (%s); with %s (%s) it comes out differently.",
             *(theirs["name"], theirs["revision"], ours.name, ours.revision),
         )
-    return pipe.remake(recipe)
+    return pipe.remake(recipe, background=background)
 
 
-def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> StyleGANPipeline:
+def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> GeneratorPipeline:
     record = recipe["model"]
     if model is None and record["kind"] != "builtin":
         raise InputError(_name_it(record))
@@ -74,7 +78,7 @@ def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str
     if record["kind"] == "hub" and name == record["name"]:
         kwargs.setdefault("revision", record["revision"])
     logger.info("Loading model %s", name)
-    return StyleGANPipeline.from_pretrained(name, **kwargs)
+    return open_pipeline(name, **kwargs)
 
 
 def _name_it(record: dict[str, str]) -> str:

@@ -1,0 +1,304 @@
+"""What the pipelines of all generator families do alike: sample, grid, compare, segment, and follow recipes.
+
+A family is a subclass that says how a step of a recipe makes a code (`_code`), how a code becomes a picture
+(`_synthesize`), which pixel belongs to which region (`_segment_one`) and what its regions are (`regions`, `parts`); it
+adds `mix` and `interpolate`, whose arguments are the family's own.
+
+On a CPU every picture is computed by itself: the rounding of a convolution depends on the batch it is in, and a seed
+has to give the same picture, bit for bit, whatever else was asked for at the same time.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfhub.errors import InputError
+from sfhub.metrics.color import color_difference
+from sfhub.pipelines.base import SfhubPipeline
+from sfhub.pipelines.photograph import check_photograph
+from sfhub.pipelines.recipe import MAX_GRID, check_seed, extend, is_final, make_recipe
+from sfhub.pipelines.sample import Sample, Segmentation
+
+__all__ = ["GeneratorPipeline", "Samples", "as_list", "check_number", "rows", "to_pil", "to_tensor"]
+
+# Pictures computed at once on an accelerator, where batches pay; see above for the CPU.
+BATCH = 8
+
+Samples = Sample | Sequence[Sample]
+
+
+class GeneratorPipeline(SfhubPipeline):
+    """Base of the families; a subclass has a component `generator` whose `config` gives `resolution` and `z_dim`."""
+
+    MIX_OPTIONS: ClassVar[tuple[str, ...]] = ()
+    """Keywords of `mix` beside base, regions and strength, as the command line offers them."""
+
+    # Making pictures ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seeds: int | Sequence[int],
+        truncation_psi: float = 0.7,
+        label: int | Sequence[int] | None = None,
+    ) -> list[Sample]:
+        """One picture per seed.
+
+        Args:
+            seeds: whole numbers from 0 to 2**32 - 1; a seed gives the same picture in any batch.
+            truncation_psi: 1 for the full variety, 0 for the average picture, -2 to 2.
+            label: class of a conditional generator, one for all or one per seed.
+
+        Raises:
+            InputError: for a value outside these ranges.
+        """
+        seeds = [check_seed(seed) for seed in (seeds if isinstance(seeds, Sequence) else [seeds])]
+        labels = list(label) if isinstance(label, Sequence) else [label] * len(seeds)
+        if len(labels) != len(seeds):
+            raise InputError(f"{len(labels)} labels do not go with {len(seeds)} seeds; give one, or one per seed.")
+        psi = check_number(truncation_psi, -2, 2, "Truncation psi")
+        steps = [
+            {"op": "sample", "inputs": [], "seed": seed, "truncation_psi": psi, "label": each}
+            for seed, each in zip(seeds, labels, strict=True)
+        ]
+        codes = [self._code(step, []) for step in steps]
+        return self._render(codes, [make_recipe(self.model_record, [step]) for step in steps])
+
+    def grid(self, samples: Sequence[Sample], columns: int | None = None) -> Sample:
+        """Pictures side by side, row by row, as one picture with a recipe of its own.
+
+        Args:
+            samples: up to 400 pictures of this model.
+            columns: pictures per row; about as many as rows if None.
+
+        Returns:
+            A sample whose `s` is `[N, S]`; it can be saved and made again but not mixed.
+
+        Raises:
+            InputError: if there are too many pictures, or none.
+        """
+        count = len(samples)
+        columns = math.ceil(count**0.5) if columns is None else columns
+        if not 1 <= count <= MAX_GRID or not 1 <= columns <= MAX_GRID:
+            raise InputError(f"A grid of {count} pictures in {columns} columns cannot be made; 1 to {MAX_GRID} can.")
+        self._check_inputs(samples)
+        recipe = extend([each.recipe for each in samples], {"op": "grid", "inputs": [], "columns": columns})
+        image = _paste([each.image for each in samples], columns)
+        return Sample(image, self._stacked([each.s for each in samples]), recipe)
+
+    # Looking at pictures --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def segment(self, sample: Samples) -> Segmentation | list[Segmentation]:
+        """Which region each pixel belongs to.
+
+        Raises:
+            InputError: if the model has nothing that could tell.
+        """
+        self._check_model(as_list(sample))
+        found = [self._segment_one(each) for each in as_list(sample)]
+        return found[0] if isinstance(sample, Sample) else found
+
+    def difference(self, a: Samples, b: Samples) -> np.ndarray:
+        """CIELAB distance (Delta E 1976) between two pictures, per pixel.
+
+        Returns:
+            float32 `[H, W]`, 0 or more; `[N, H, W]` if either is a batch. About 2.3 is just noticeable.
+        """
+        first, second = (torch.stack([to_tensor(each.image) for each in as_list(x)]) for x in (a, b))
+        difference = color_difference(first, second).numpy()
+        return difference[0] if isinstance(a, Sample) and isinstance(b, Sample) else difference
+
+    @property
+    @abstractmethod
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions that can be mixed."""
+
+    @abstractmethod
+    def parts(self, region: str) -> tuple[str, ...]:
+        """Which of the names that `segment` labels pixels by a region covers.
+
+        Raises:
+            InputError: if there is no such region.
+        """
+
+    # Steps of recipes -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def remake(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
+        """Follow the steps of a checked recipe (`check_recipe`) with this pipeline's model.
+
+        Args:
+            recipe: of a picture.
+            background: the photograph that the picture was put in front of, which a recipe does not hold.
+
+        Raises:
+            InputError: if the model has no such region, class or query, or the photograph is missing or another one.
+        """
+        check_photograph(recipe["steps"][-1].get("background"), background)
+        codes: list[Tensor] = []
+        for step in recipe["steps"]:
+            self._check_step(step)
+            inputs = [codes[i] for i in step["inputs"]]
+            codes.append(self._stacked(inputs) if step["op"] == "grid" else self._code(step, inputs))
+        remade, last = make_recipe(self.model_record, recipe["steps"]), recipe["steps"][-1]
+        images = self._images(list(codes[-1].split(1)))
+        image = _paste(images, last["columns"]) if last["op"] == "grid" else images[0]
+        return Sample(image, codes[-1], remade)
+
+    @abstractmethod
+    def _check_step(self, step: Mapping[str, Any]) -> None:
+        """Refuse a step of a recipe that this model cannot follow, say for its regions."""
+
+    @abstractmethod
+    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
+        """The code `[1, S]` that a step makes from the codes of its inputs."""
+
+    @abstractmethod
+    def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
+        """Codes `[1, S]` -> images `[B, 3, H, W]` in [-1, 1]."""
+
+    @abstractmethod
+    def _segment_one(self, sample: Sample) -> Segmentation:
+        """The regions of one picture."""
+
+    def _mixed(self, columns: Sequence[Samples], step: dict[str, Any]) -> Sample | list[Sample]:
+        """One step applied to pictures and batches of them, the base first: one picture if there is no batch."""
+        mixed = self._derive([(row, step) for row in rows(columns)])
+        return mixed[0] if all(isinstance(each, Sample) for each in columns) else mixed
+
+    def _derive(self, made: Sequence[tuple[Sequence[Sample], dict[str, Any]]]) -> list[Sample]:
+        """Pictures made from other pictures, each by one step."""
+        for inputs, _ in made:
+            self._check_inputs(inputs)
+        codes = [self._code(step, [self._code_here(each) for each in inputs]) for inputs, step in made]
+        return self._render(codes, [extend([each.recipe for each in inputs], step) for inputs, step in made])
+
+    def _code_here(self, sample: Sample) -> Tensor:
+        """The code of a sample, which may have been put elsewhere to rest, where the generator is."""
+        return sample.s.to(self.device, self.dtype)
+
+    def _latent(self, seed: int) -> Tensor:
+        """The z `[1, z_dim]` of a seed."""
+        # Drawn on the CPU, whose generator is the same everywhere, so that a seed means one face on any device.
+        z = torch.randn(1, self.generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(seed))
+        return z.to(self.device, self.dtype)
+
+    def _stacked(self, codes: Sequence[Tensor]) -> Tensor:
+        """The code `[N, S]` of a grid."""
+        return torch.cat(list(codes))
+
+    def _render(self, codes: Sequence[Tensor], recipes: Sequence[dict[str, Any]]) -> list[Sample]:
+        return [Sample(*each) for each in zip(self._images(codes), codes, recipes, strict=True)]
+
+    def _images(self, codes: Sequence[Tensor]) -> list[Image.Image]:
+        """The picture of each code `[1, S]`."""
+        images: list[Image.Image] = []
+        for chunk in self.progress_bar(self._chunks(codes)):
+            images += to_pil(self._synthesize(chunk))
+        return images
+
+    def _chunks(self, things: Sequence[Any]) -> list[Sequence[Any]]:
+        """As many at once as the device computes well."""
+        size = 1 if self.device.type == "cpu" else BATCH
+        return [things[i : i + size] for i in range(0, len(things), size)]
+
+    # Checks ---------------------------------------------------------------------------------------------------------
+
+    def _strengths(self, names: Sequence[str], strength: float | Mapping[str, float]) -> list[float]:
+        if not isinstance(strength, Mapping):
+            return [check_number(strength, 0, 1, "Strength")] * len(names)
+        for name in strength:
+            if name not in names:
+                raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
+        return [check_number(strength.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
+
+    def _positions(self, steps: int) -> list[float]:
+        """Where the pictures of a film stand between the first and the last."""
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 1000:
+            raise InputError(f"A film of {steps!r} pictures cannot be made; take a whole number from 2 to 1000.")
+        return [k / (steps - 1) for k in range(steps)]
+
+    def _moved(self, regions: Sequence[str] | None) -> list[str] | None:
+        """The regions that a film moves, each once; None for all."""
+        names = None if regions is None else list(dict.fromkeys(regions))
+        if names == []:
+            raise InputError(f"No region was named to move; choose from {', '.join(self.regions)}, or move them all.")
+        return names
+
+    def _check_inputs(self, samples: Sequence[Sample]) -> None:
+        """Refuse what no other picture can be made of."""
+        self._check_model(samples)
+        if any(is_final(each.recipe["steps"][-1]) for each in samples):
+            raise InputError(
+                "A picture with a photograph behind it cannot be changed any further; change the picture that it was "
+                "made of and put the photograph behind last."
+            )
+
+    def _check_model(self, samples: Sequence[Sample]) -> None:
+        """Refuse what is no single picture of this model."""
+        for each in samples:
+            if not isinstance(each, Sample):
+                raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, say by sample().")
+            if each.recipe["steps"][-1]["op"] == "grid":
+                raise InputError("A grid cannot be used as a picture; use one of the pictures it was made of.")
+            theirs, ours = each.recipe["model"], self.model_record
+            if theirs["revision"] != ours["revision"]:
+                raise InputError(
+                    f"A picture of model {theirs['name']} ({theirs['revision']}) cannot be used with model "
+                    f"{ours['name']} ({ours['revision']}); make it again with this pipeline."
+                )
+
+
+def rows(columns: Sequence[Samples]) -> list[tuple[Sample, ...]]:
+    """Batches of one length and single pictures -> one tuple per result."""
+    lists = [as_list(column) for column in columns]
+    lengths = {len(each) for each, column in zip(lists, columns, strict=True) if not isinstance(column, Sample)}
+    if len(lengths) > 1 or lengths == {0}:
+        raise InputError(f"Batches of {sorted(lengths)} pictures do not go together; give each one picture or as many.")
+    count = lengths.pop() if lengths else 1
+    return list(zip(*(each if len(each) == count else each * count for each in lists), strict=True))
+
+
+def as_list(samples: Samples) -> list[Sample]:
+    """A picture or a batch of them, as a list."""
+    return [samples] if isinstance(samples, Sample) else list(samples)
+
+
+def check_number(value: Any, low: float, high: float, what: str) -> float:
+    """`value` as a float.
+
+    Raises:
+        InputError: unless it is a number from `low` to `high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise InputError(f"{what} is {value!r}; take a number from {low} to {high}.")
+    return float(value)
+
+
+def to_pil(images: Tensor) -> list[Image.Image]:
+    """`[B, 3, H, W]` in [-1, 1] -> RGB pictures, rounded as NVIDIA's code does."""
+    pixels = (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(each) for each in pixels]
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB picture -> `[3, H, W]` in [-1, 1]."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 127.5 - 1
+
+
+def _paste(images: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size side by side, `columns` per row, on white."""
+    width, height = images[0].size
+    columns = min(columns, len(images))
+    page = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)), "white")
+    for k, image in enumerate(images):
+        page.paste(image, (k % columns * width, k // columns * height))
+    return page

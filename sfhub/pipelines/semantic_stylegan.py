@@ -1,0 +1,463 @@
+"""Sample faces from a SemanticStyleGAN, give regions their own source, and put faces together from components.
+
+*SemanticStyleGAN* (Shi et al., CVPR 2022) has regions built in: its W+ holds base codes (pose, coarse structure), then
+for each class a shape and a texture code (eq. 1). So to mix is to exchange codes, no catalog and no fusion network is
+needed, and shape and texture of a region can have different sources (fig. 18). Classes can be left out (fig. 5), moved
+and scaled through the Fourier features (fig. 8), and come with masks and pseudo-depths.
+
+The paper inverts a real background into the feature map; here the photograph itself is blended in by the generator's
+refined background mask, which needs no inversion.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfhub.errors import InputError
+from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
+from sfhub.pipelines.arrangement import Arrangement, join_code, split_code
+from sfhub.pipelines.class_regions import ClassRegions
+from sfhub.pipelines.generator import GeneratorPipeline, Samples, check_number, to_pil, to_tensor
+from sfhub.pipelines.photograph import describe, fitted
+from sfhub.pipelines.recipe import MAX_MOVE, MAX_ZOOM, PARTS, SEMANTIC, extend
+from sfhub.pipelines.sample import Sample, Segmentation
+from sfhub.portraits.parser import PortraitParser
+
+__all__ = ["Component", "SemanticStyleGANPipeline"]
+
+BOTH, SHAPE, TEXTURE = PARTS
+
+# Grey behind a component that is shown alone, in [-1, 1].
+NEUTRAL = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """A step in building a picture (fig. 5).
+
+    Attributes:
+        name: class or region.
+        image: the picture with this component and those before it.
+        alone: the component by itself on grey, also where others cover it in the picture.
+        mask: where it is then, float32 `[H, W]` in [0, 1].
+        depth: its pseudo-depth, larger in front, float32 `[h, w]`; of a region the largest of its classes.
+    """
+
+    name: str
+    image: Image.Image
+    alone: Image.Image
+    mask: np.ndarray
+    depth: np.ndarray
+
+
+class SemanticStyleGANPipeline(GeneratorPipeline):
+    """Generate, mix, segment, compare, interpolate and compose pictures of one SemanticStyleGAN.
+
+    Args:
+        generator: the network.
+        parser: picture -> semantic classes; to compare the generator's own masks with, nothing here needs it.
+    """
+
+    MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "shape", "texture")
+    TAGS: ClassVar[tuple[str, ...]] = ("semanticstylegan",)
+    _optional_components: ClassVar[list[str]] = ["parser"]
+
+    def __init__(self, generator: SemanticStyleGANGenerator, parser: PortraitParser | None = None):
+        super().__init__()
+        self.register_modules(generator=generator, parser=parser)
+
+    # Making pictures ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def mix(
+        self,
+        base: Samples,
+        regions: Mapping[str, Samples] | None = None,
+        strength: float | Mapping[str, float] = 1.0,
+        *,
+        shape: Mapping[str, Samples] | None = None,
+        texture: Mapping[str, Samples] | None = None,
+        layout: Samples | None = None,
+    ) -> Sample | list[Sample]:
+        """Give regions of `base` the shape and the texture they have in other pictures.
+
+        Args:
+            base: the picture to change, or a batch of them. What was composed in it stays.
+            regions: region -> its source, a picture or a batch. Batches have one common length. A class given by its
+                own name wins over a region that covers it.
+            strength: 0 (keep the base) to 1, for everything or by region, 1 where a region is not named; that of the
+                layout has the name "layout".
+            shape, texture: region -> the source of only this; wins over `regions`.
+            layout: the picture whose base codes (pose, coarse structure of everything but the background) are taken.
+
+        Returns:
+            One picture if everything given was one picture, else a list.
+
+        Raises:
+            InputError: for an unknown region, a strength outside [0, 1], or pictures of another model.
+        """
+        given = {BOTH: dict(regions or {}), SHAPE: dict(shape or {}), TEXTURE: dict(texture or {})}
+        entries = [(name, part, source) for part, sources in given.items() for name, source in sources.items()]
+        if not entries and layout is None:
+            raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
+        for name, _, _ in entries:
+            self.parts(name)
+        names = [name for name, _, _ in entries] + (["layout"] if layout is not None else [])
+        step = {
+            "op": "mix",
+            "inputs": [],
+            "method": SEMANTIC,
+            "regions": [name for name, _, _ in entries],
+            "parts": [part for _, part, _ in entries],
+            "strengths": self._strengths(names, strength),
+            "layout": layout is not None,
+        }
+        sources = [source for _, _, source in entries] + ([layout] if layout is not None else [])
+        return self._mixed([base, *sources], step)
+
+    __call__ = mix
+
+    @torch.no_grad()
+    def interpolate(
+        self, a: Sample, b: Sample, steps: int, regions: Sequence[str] | None = None, *, part: str = BOTH
+    ) -> list[Sample]:
+        """A film from `a` to `b` (fig. 7).
+
+        Args:
+            a, b: first and last picture.
+            steps: number of pictures, 2 to 1000, `a` and `b` included.
+            regions: move only these regions; the film then ends at the mix of `a` with those regions of `b`. None for
+                all, and with both parts for the whole picture, layout and arrangement included.
+            part: `both`, or only the `shape` or the `texture` of them.
+
+        Raises:
+            InputError: for an unknown region or part, pictures of another model, or a number of steps out of range.
+        """
+        positions, names = self._positions(steps), self._moved(regions)
+        if part not in PARTS:
+            raise InputError(f"There is no part {part!r} of a region; choose one of {', '.join(PARTS)}.")
+        for name in names or ():
+            self.parts(name)
+        step = {"op": "interpolate", "inputs": [], "method": SEMANTIC, "regions": names, "part": part}
+        return self._derive([((a, b), {**step, "position": position}) for position in positions])
+
+    @torch.no_grad()
+    def compose(
+        self,
+        base: Sample,
+        *,
+        without: Sequence[str] = (),
+        move: Mapping[str, Sequence[float]] | None = None,
+        zoom: Mapping[str, float] | None = None,
+        background: Sample | Image.Image | None = None,
+    ) -> Sample:
+        """Leave regions out, put them elsewhere, and exchange what is behind (figs. 5 and 8).
+
+        Args:
+            base: the picture to start from. What was composed in it stays where nothing else is said.
+            without: regions to leave out.
+            move: region -> (right, down) in halves of the image, -2 to 2.
+            zoom: region -> factor about the middle of the image, 1/16 to 16; comes before the move.
+            background: a picture of this model, whose background is taken, or a photograph to stand in front of. A
+                picture with a photograph is final: it can be saved, but no other made of it, and to make it again takes
+                the photograph.
+
+        Raises:
+            InputError: for an unknown region, a place or factor out of range, nothing left, or pictures of another
+                model.
+        """
+        photograph = background if isinstance(background, Image.Image) else None
+        inputs = [base] if background is None or photograph is not None else [base, background]
+        step = {
+            "op": "compose",
+            "inputs": [],
+            "without": _names(without),
+            "move": {name: _place(name, place) for name, place in (move or {}).items()},
+            "zoom": {name: _factor(name, factor) for name, factor in (zoom or {}).items()},
+            "background": None if photograph is None else describe(photograph),
+        }
+        self._check_inputs(inputs)
+        self._check_step(step)
+        code = self._code(step, [self._code_here(each) for each in inputs])
+        recipe = extend([each.recipe for each in inputs], step)
+        image = self._images([code])[0] if photograph is None else self._in_front_of(photograph, code)
+        return Sample(image, code, recipe)
+
+    # Looking at pictures --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def masks(self, sample: Sample) -> np.ndarray:
+        """How much of each pixel belongs to which class, by the generator's refined masks.
+
+        Returns:
+            float32 `[K, H, W]` in [0, 1], with a sum of 1 over the classes of `segment`.
+        """
+        return _shares(self._output(sample).mask)[0].cpu().numpy()
+
+    @torch.no_grad()
+    def depths(self, sample: Sample) -> np.ndarray:
+        """Pseudo-depths of all classes, also of those left out: float32 `[K, h, w]`, larger in front."""
+        return self._output(sample).depths[0].float().cpu().numpy()
+
+    @torch.no_grad()
+    def build_up(self, sample: Sample, order: Sequence[str] | None = None) -> list[Component]:
+        """The picture built up component by component (fig. 5).
+
+        Args:
+            sample: a picture of this model; its arrangement holds for the components too.
+            order: regions, or classes by names that no region has, in the order in which they appear; None for every
+                class by itself that the picture has, the background first and then as in the paper.
+
+        Raises:
+            InputError: for an unknown region, none, or a picture of another model.
+        """
+        self._check_model([sample])
+        w_plus, arrangement = self._split(self._code_here(sample))
+        if order is None:
+            shown = [k for k in self._names.appearance if arrangement.presence[0, k] > 0]
+            order, groups = [self.classes[k] for k in shown], [[k] for k in shown]
+        else:
+            order, groups = list(order), [self._names.indices([name]) for name in order]
+        if not order:
+            raise InputError(f"No component was named to show; choose from {', '.join(self.classes)}.")
+        grown = [sorted({k for group in groups[: n + 1] for k in group}) for n in range(len(groups))]
+        # A class needs something beside it, or its mask would be the whole picture.
+        subsets = grown + [sorted({0, *group}) for group in groups]
+        outputs, depths = self._subsets(w_plus, arrangement, subsets)
+        return [
+            _component(name, group, outputs[n], outputs[len(order) + n], depths)
+            for n, (name, group) in enumerate(zip(order, groups, strict=True))
+        ]
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions that can be mixed; each of `classes` is understood too."""
+        return self._names.regions
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the semantic classes, by which `segment` labels pixels; the background first."""
+        return self._names.classes
+
+    @property
+    def _names(self) -> ClassRegions:
+        return ClassRegions(self.generator.config.class_names, self.generator.config.num_classes)
+
+    def parts(self, region: str) -> tuple[str, ...]:
+        """The classes that a region covers.
+
+        Raises:
+            InputError: if there is no such region.
+        """
+        return self._names.parts(region)
+
+    def w_plus(self, sample: Sample) -> Tensor:
+        """The W+ code of a picture, `[1, n_latent, w_dim]`: base codes, then shape and texture of each class."""
+        return self._split(self._code_here(sample))[0]
+
+    def arrangement(self, sample: Sample) -> Arrangement:
+        """Which classes a picture has, and where `compose` put them."""
+        return self._split(self._code_here(sample))[1]
+
+    def card_facts(self) -> dict[str, str]:
+        """What the model card says about this model."""
+        config = self.generator.config
+        facts = {
+            "resolution": f"{config.resolution} px",
+            "style space": f"W+ of {self.generator.n_latent} codes of {config.w_dim} dimensions: {config.base_layers} "
+            "base codes, shape and texture of each class",
+            "classes": ", ".join(self.classes),
+            "regions": ", ".join(self.regions),
+        }
+        transparent = [self.classes[k] for k in config.transparent_classes]
+        return facts | ({"transparent": ", ".join(transparent)} if transparent else {})
+
+    # Steps of recipes -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def remake(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
+        """As `GeneratorPipeline.remake`."""
+        made = super().remake(recipe, background=background)
+        return made if background is None else Sample(self._in_front_of(background, made.s), made.s, made.recipe)
+
+    def _check_step(self, step: Mapping[str, Any]) -> None:
+        if step["op"] in ("mix", "interpolate") and step.get("method") != SEMANTIC:
+            raise InputError(
+                "This picture was mixed by a StyleGAN2, but this model is a SemanticStyleGAN; use the one that made it."
+            )
+        names = [*(step.get("regions") or ()), *(step.get("without") or ())]
+        for name in [*names, *(step.get("move") or ()), *(step.get("zoom") or ())]:
+            self.parts(name)
+
+    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
+        if step["op"] == "sample":
+            return self._sampled_code(step["seed"], step["truncation_psi"], step["label"])
+        make = {"mix": self._mixed_code, "interpolate": self._film_code, "compose": self._composed_code}[step["op"]]
+        return make(step, [self._split(code) for code in inputs])
+
+    def _sampled_code(self, seed: int, truncation_psi: float, label: int | None) -> Tensor:
+        if label is not None:
+            raise InputError(f"Label {label!r} cannot be used, for this model has no classes to ask for; leave it out.")
+        return join_code(self.generator.mapping(self._latent(seed), truncation_psi))
+
+    def _mixed_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
+        (base, arrangement), *rest = inputs
+        sources = [w_plus for w_plus, _ in rest]
+        mixed = base.clone()
+        if step["layout"]:
+            count = self.generator.config.base_layers
+            mixed[:, :count] = base[:, :count].lerp(sources[-1][:, :count], step["strengths"][-1])
+        for part, place in ((SHAPE, self.generator.shape_index), (TEXTURE, self.generator.texture_index)):
+            for k, entry in self._entries(step, part).items():
+                i = place(k)
+                mixed[:, i] = base[:, i].lerp(sources[entry][:, i], step["strengths"][entry])
+        return join_code(mixed, arrangement)
+
+    def _entries(self, step: Mapping[str, Any], part: str) -> dict[int, int]:
+        """Class -> which source of a mix its shape or its texture comes from; sources of that part alone win."""
+        found: dict[int, int] = {}
+        for each in (BOTH, part):
+            number = {
+                name: n
+                for n, (name, taken) in enumerate(zip(step["regions"], step["parts"], strict=True))
+                if taken == each
+            }
+            found |= {k: number[name] for k, name in self._names.owners(list(number)).items()}
+        return found
+
+    def _film_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
+        (a, here), (b, there) = inputs
+        part, position = step["part"], step["position"]
+        if step["regions"] is None and part == BOTH:
+            return join_code(a.lerp(b, position), here.lerp(there, position))
+        places = []
+        for k in self._names.indices(self.classes if step["regions"] is None else step["regions"]):
+            places += [self.generator.shape_index(k)] if part != TEXTURE else []
+            places += [self.generator.texture_index(k)] if part != SHAPE else []
+        moved = a.clone()
+        moved[:, places] = a[:, places].lerp(b[:, places], position)
+        return join_code(moved, here)
+
+    def _composed_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
+        (w_plus, arrangement), *behind = inputs
+        w_plus, arrangement = w_plus.clone(), arrangement.copy()
+        arrangement.presence[:, self._names.indices(step["without"])] = 0
+        if not bool((arrangement.presence > 0).any()):
+            raise InputError("Nothing would be left of this picture; keep at least one region.")
+        for k, name in self._names.owners(list(step["move"])).items():
+            arrangement.move[:, k] = arrangement.move.new_tensor(step["move"][name])
+        for k, name in self._names.owners(list(step["zoom"])).items():
+            arrangement.zoom[:, k] = step["zoom"][name]
+        for source, _ in behind:
+            places = [self.generator.shape_index(0), self.generator.texture_index(0)]
+            w_plus[:, places] = source[:, places]
+        return join_code(w_plus, arrangement)
+
+    # Networks -------------------------------------------------------------------------------------------------------
+
+    def _split(self, code: Tensor) -> tuple[Tensor, Arrangement]:
+        config = self.generator.config
+        return split_code(code, self.generator.n_latent, config.w_dim, config.num_classes)
+
+    def _stacked(self, codes: Sequence[Tensor]) -> Tensor:
+        if len({code.shape[1] for code in codes}) > 1:
+            codes = [join_code(*self._split(code), always=True) for code in codes]
+        return super()._stacked(codes)
+
+    def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
+        return self._synthesis(codes).image
+
+    def _synthesis(self, codes: Sequence[Tensor]) -> SemanticStyleGANOutput:
+        parts = [self._split(code) for code in codes]
+        w_plus = torch.cat([w_plus for w_plus, _ in parts])
+        if all(arrangement.is_neutral for _, arrangement in parts):
+            return self.generator.synthesis(w_plus)
+        presence = torch.cat([arrangement.presence for _, arrangement in parts])
+        coords = self._coordinates([arrangement for _, arrangement in parts])
+        return self.generator.synthesis(w_plus, composition_mask=presence, coords=coords)
+
+    def _coordinates(self, arrangements: Sequence[Arrangement]) -> Tensor | None:
+        """Positions of all classes `[B, K, 2, h, w]`, None if they are the usual ones, which costs less."""
+        if not any(each.is_moved for each in arrangements):
+            return None
+        return torch.stack([self.generator.coordinates(each.move[0], each.zoom[0]) for each in arrangements])
+
+    def _output(self, sample: Sample) -> SemanticStyleGANOutput:
+        """All that the generator makes of a picture's code."""
+        self._check_model([sample])
+        return self._synthesis([self._code_here(sample)])
+
+    def _segment_one(self, sample: Sample) -> Segmentation:
+        """The classes of one picture by the generator's refined masks."""
+        labels = self._output(sample).mask[0].argmax(dim=0)
+        return Segmentation(labels.cpu().numpy(), self.classes)
+
+    def _subsets(
+        self, w_plus: Tensor, arrangement: Arrangement, subsets: Sequence[Sequence[int]]
+    ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """The picture with some classes only: image `[3, H, W]` and shares `[K, H, W]` for each set of classes.
+
+        The depths `[K, h, w]` come with them, for the local generators run once for all.
+        """
+        G = self.generator
+        hidden, depths = G.local(w_plus, self._coordinates([arrangement]))
+        outputs = []
+        for chunk in self.progress_bar(self._chunks(subsets)):
+            presence = w_plus.new_zeros(len(chunk), G.config.num_classes)
+            for row, subset in zip(presence, chunk, strict=True):
+                row[list(subset)] = 1
+            masks, weights = G.compose(depths.expand(len(chunk), -1, -1, -1), presence)
+            many = hidden.expand(len(chunk), -1, -1, -1)
+            features = G.local_generators.features(many, weights.flatten(2)).unflatten(2, depths.shape[2:])
+            images, masks, _ = G.render(features, masks)
+            outputs += zip(images.float(), _shares(masks), strict=True)
+        return outputs, depths[0].float()
+
+    def _in_front_of(self, photograph: Image.Image, code: Tensor) -> Image.Image:
+        """The picture of a code with a photograph where its background is."""
+        output = self._synthesis([code])
+        share = _shares(output.mask)[:, :1]
+        behind = to_tensor(fitted(photograph, self.generator.config.resolution))[None].to(share)
+        return to_pil(output.image.float().lerp(behind, share))[0]
+
+
+def _component(
+    name: str, classes: Sequence[int], so_far: tuple[Tensor, Tensor], alone: tuple[Tensor, Tensor], depths: Tensor
+) -> Component:
+    image, shares = alone
+    mask = shares[list(classes)].sum(dim=0).clamp(max=1)
+    by_itself = torch.full_like(image, NEUTRAL).lerp(image, mask)
+    return Component(
+        name,
+        to_pil(so_far[0][None])[0],
+        to_pil(by_itself[None])[0],
+        mask.cpu().numpy(),
+        depths[list(classes)].amax(dim=0).cpu().numpy(),
+    )
+
+
+def _shares(mask: Tensor) -> Tensor:
+    """Refined masks `[B, K, H, W]`, trained to be 1 inside a class and -1 outside -> shares with a sum of 1."""
+    inside = ((mask.float() + 1) / 2).clamp(min=1e-6)
+    return inside / inside.sum(dim=1, keepdim=True)
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    if isinstance(names, str):
+        raise InputError(f"Regions were given as the text {names!r}; give a list of names, such as [{names!r}].")
+    return list(dict.fromkeys(names))
+
+
+def _place(name: str, place: Sequence[float]) -> list[float]:
+    if isinstance(place, str) or not isinstance(place, Sequence | np.ndarray) or len(place) != 2:
+        raise InputError(f"The move of {name!r} is {place!r}; give two numbers, right and down in halves of the image.")
+    return [check_number(each, -MAX_MOVE, MAX_MOVE, f"The move of {name!r}") for each in place]
+
+
+def _factor(name: str, factor: float) -> float:
+    return check_number(factor, 1 / MAX_ZOOM, MAX_ZOOM, f"The zoom of {name!r}")
