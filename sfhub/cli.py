@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,8 @@ import sfhub
 from sfhub.errors import InputError
 
 if TYPE_CHECKING:
+    from sfhub.pipelines.generator import GeneratorPipeline
     from sfhub.pipelines.sample import Sample
-    from sfhub.pipelines.stylegan import StyleGANPipeline
 
 __all__ = ["app", "main"]
 
@@ -101,8 +102,19 @@ def mix(
     region: Annotated[
         list[str] | None, typer.Option(metavar="REGION=SOURCE", help="Seed or PNG file for a region; may be repeated.")
     ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION=SOURCE", help="As --region, for the shape alone; takes a SemanticStyleGAN."),
+    ] = None,
+    texture: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION=SOURCE", help="As --region, for the texture alone; takes a SemanticStyleGAN."),
+    ] = None,
     layout: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Seed or PNG file for the pose; takes a fusion hierarchy.")
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Seed or PNG file for the pose; takes a fusion hierarchy or a SemanticStyleGAN."
+        ),
     ] = None,
     strength: Annotated[
         list[str] | None,
@@ -113,8 +125,8 @@ def mix(
     method: Annotated[
         str | None,
         typer.Option(
-            help="fusion (StyleFusion, the default where the model has a hierarchy), or by Editing in Style "
-            "catalog (each region's best), influence, activation."
+            help="Of a StyleGAN2: fusion (StyleFusion, the default where the model has a hierarchy), or by Editing in "
+            "Style catalog (each region's best), influence, activation."
         ),
     ] = None,
     psi: Psi = 0.7,
@@ -123,12 +135,23 @@ def mix(
     device: Device = "cpu",
 ) -> None:
     """Give regions of one picture the look they have in others."""
-    texts = dict(_pair(text, "--region", "hair=2") for text in region or ())
-    strengths = parse_strengths(strength or (), [*texts, *(["layout"] if layout is not None else [])])
+    given = {"region": region, "shape": shape, "texture": texture}
+    texts = {
+        option: dict(_pair(text, f"--{option}", "hair=2") for text in values or ()) for option, values in given.items()
+    }
+    names = [name for sources in texts.values() for name in sources]
+    strengths = parse_strengths(strength or (), [*names, *(["layout"] if layout is not None else [])])
     pipe = _load(model, revision, device)
-    sources = {name: _picture(pipe, text, psi) for name, text in texts.items()}
-    pose = None if layout is None else _picture(pipe, layout, psi)
-    _save(pipe.mix(_picture(pipe, base, psi), sources, strengths, layout=pose, method=method), out)
+    picture = partial(_picture, pipe, psi=psi)
+    options = {"shape": texts["shape"], "texture": texts["texture"], "layout": layout, "method": method}
+    options = {name: value for name, value in options.items() if value}
+    _check_mix_options(pipe, list(options))
+    for name in options.keys() & {"shape", "texture"}:
+        options[name] = {each: picture(text) for each, text in texts[name].items()}
+    if "layout" in options:
+        options["layout"] = picture(layout)
+    sources = {name: picture(text) for name, text in texts["region"].items()}
+    _save(pipe.mix(picture(base), sources, strengths, **options), out)
 
 
 @app.command(epilog="Example:  sfhub convert stylegan2-ffhq-config-f.pt ffhq")
@@ -171,13 +194,16 @@ def redo(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Model to use; needed unless the picture's model is built in.")
     ] = None,
+    background: Annotated[Path | None, typer.Option(help="The photograph behind the picture, if it has one.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Make a picture again from the recipe that it carries."""
+    from sfhub.pipelines.photograph import open_photograph
     from sfhub.pipelines.remake import redo as remake
 
     _quiet_libraries()
-    _save(remake(image, model, device=device), out)
+    behind = None if background is None else open_photograph(background)
+    _save(remake(image, model, device=device, background=behind), out)
 
 
 # Reading arguments --------------------------------------------------------------------------------------------------
@@ -240,14 +266,24 @@ def _quiet_libraries() -> None:
     diffusers_logging.disable_progress_bar()
 
 
-def _load(model: str, revision: str | None, device: str) -> "StyleGANPipeline":
-    from sfhub.pipelines.stylegan import StyleGANPipeline
+def _load(model: str, revision: str | None, device: str) -> "GeneratorPipeline":
+    from sfhub.pipelines.families import open_pipeline
 
     _quiet_libraries()
-    return StyleGANPipeline.from_pretrained(model, revision=revision).to_device(device)
+    return open_pipeline(model, revision=revision).to_device(device)
 
 
-def _picture(pipe: "StyleGANPipeline", text: str, psi: float) -> "Sample":
+def _check_mix_options(pipe: "GeneratorPipeline", names: Sequence[str]) -> None:
+    """Refuse options of `sfhub mix` that the model's family does not have."""
+    wrong = next((name for name in names if name not in pipe.MIX_OPTIONS), None)
+    if wrong is not None:
+        raise InputError(
+            f"--{wrong} cannot be used with the model {pipe.source.name}, whose family ({type(pipe).__name__}) has "
+            f"{', '.join(f'--{name}' for name in pipe.MIX_OPTIONS)} to mix; leave it out or use another model."
+        )
+
+
+def _picture(pipe: "GeneratorPipeline", text: str, psi: float) -> "Sample":
     """The picture of a seed, or that in a PNG file with a recipe."""
     from sfhub.pipelines.remake import redo as remake
 

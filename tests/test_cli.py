@@ -10,6 +10,7 @@ from PIL import Image
 from sfhub.cli import main, parse_seeds, parse_strengths
 from sfhub.convert import load_checkpoint
 from sfhub.errors import InputError
+from sfhub.pipelines import open_pipeline
 from sfhub.pipelines.recipe import read_recipe
 
 
@@ -18,6 +19,14 @@ def model(tiny_pipeline, tmp_path_factory):
     """The tiny model in a folder."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     tiny_pipeline.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def semantic_model(semantic_pipeline, tmp_path_factory):
+    """The tiny SemanticStyleGAN in a folder."""
+    folder = tmp_path_factory.mktemp("models") / "semantic"
+    semantic_pipeline.save_pretrained(folder)
     return str(folder)
 
 
@@ -73,6 +82,28 @@ def test_mix_takes_seeds_strengths_and_earlier_pictures(model, tiny_pipeline):
     assert [step["op"] for step in read_recipe("more.png")["steps"]].count("mix") == 2
 
 
+def test_mix_takes_shapes_textures_and_a_layout_of_a_semantic_model(semantic_model, semantic_pipeline):
+    arguments = ["--base", 1, "--region", "mouth=2", "--shape", "hair=2", "--texture", "hair=3", "--layout", 3]
+    assert sfhub("mix", *arguments, "--strength", "hair=0.5", "-m", semantic_model, "mixed.png") == 0
+    a, b, c = semantic_pipeline.sample([1, 2, 3])
+    expected = semantic_pipeline.mix(a, {"mouth": b}, {"hair": 0.5}, shape={"hair": b}, texture={"hair": c}, layout=c)
+    assert np.array_equal(pixels("mixed.png"), np.asarray(expected.image))
+
+
+def test_redo_takes_the_photograph_behind_a_picture(semantic_model, tmp_path, capsys):
+    Image.new("RGB", (20, 30), "teal").save("photo.jpg")
+    pipe = open_pipeline(semantic_model)
+    with Image.open("photo.jpg") as photograph:
+        composed = pipe.compose(pipe.sample(1)[0], background=photograph)
+    composed.save("composed.png")
+    assert sfhub("redo", "composed.png", "again.png", "-m", semantic_model, "--background", "photo.jpg") == 0
+    assert np.array_equal(pixels("again.png"), np.asarray(composed.image))
+    capsys.readouterr()
+    assert "takes a photograph of 20 x 30" in refusal(capsys, "redo", "composed.png", "again.png", "-m", semantic_model)
+    bad = ["--background", "composed.txt", "-m", semantic_model]
+    assert "composed.txt cannot be read as a picture" in refusal(capsys, "redo", "composed.png", "again.png", *bad)
+
+
 def test_redo_makes_a_picture_again(model):
     assert sfhub("sample", "--seeds", "4", "-m", model) == 0
     assert sfhub("redo", "seed-4.png", "again.png", "--model", model) == 0
@@ -117,12 +148,22 @@ def test_without_arguments_the_commands_are_listed(capsys):
         (["mix", "--base", "1", "--region", "tail=2", "--model", "MODEL", "o.png"], "There is no region 'tail'"),
         (["mix", "--base", "1", "--region", "tail", "o.png"], "--region 'tail' cannot be read; write it as hair=2."),
         (["mix", "--base", "x.png", "--region", "hair=2", "-m", "MODEL", "o.png"], "x.png cannot be read as a PNG"),
+        (
+            ["mix", "--base", "1", "--shape", "hair=2", "-m", "MODEL", "o.png"],
+            "--shape cannot be used with the model tiny",
+        ),
+        (["mix", "--base", "1", "--texture", "hair", "o.png"], "--texture 'hair' cannot be read; write it as hair=2."),
+        (
+            ["mix", "--base", "1", "--method", "fusion", "-m", "SEMANTIC", "o.png"],
+            "--method cannot be used with the mod",
+        ),
+        (["mix", "--base", "1", "--shape", "tail=2", "-m", "SEMANTIC", "o.png"], "There is no region 'tail'"),
         (["redo", "x.png", "o.png"], "x.png cannot be read as a PNG file"),
         (["convert", "x.pt", "out"], "x.pt"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(model, capsys, arguments, sentence):
-    arguments = [model if each == "MODEL" else each for each in arguments]
+def test_what_goes_wrong_is_one_sentence(model, semantic_model, capsys, arguments, sentence):
+    arguments = [{"MODEL": model, "SEMANTIC": semantic_model}.get(each, each) for each in arguments]
     assert sentence in refusal(capsys, *arguments)
 
 

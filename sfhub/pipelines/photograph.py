@@ -1,14 +1,29 @@
 """Real pictures behind generated ones: how they come in, and how a recipe knows them again without holding them."""
 
 import hashlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
 
 from sfhub.errors import InputError
 
-__all__ = ["check_photograph", "describe", "fitted", "upright"]
+__all__ = ["check_photograph", "describe", "fitted", "open_photograph", "upright"]
+
+
+def open_photograph(path: str | os.PathLike[str]) -> Image.Image:
+    """A picture from a file, as it is meant to be seen.
+
+    Raises:
+        InputError: if the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            return upright(opened)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{Path(path).name} cannot be read as a picture; give a file such as PNG or JPEG.") from error
 
 
 def upright(image: Image.Image) -> Image.Image:
