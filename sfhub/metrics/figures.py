@@ -22,20 +22,15 @@ INCHES = 1.5
 """Side of a picture in a figure."""
 
 Picture = Tensor | np.ndarray | Image.Image
-"""`[3, H, W]` in [-1, 1], `[H, W, 3]` in [0, 1] or grey `[H, W]`, or a PIL image."""
+"""`[3, H, W]` in [-1, 1], `[H, W, 3]` in [0, 1], or a PIL image."""
 
 
-def save_pictures(
-    rows: Mapping[str, Sequence[Picture]], path: str | Path, titles: Sequence[str] = ()
-) -> Path:
-    """Draw rows of pictures of one length, with their names beside them and titles above the columns.
-
-    Grey arrays are drawn dark for the lowest value and light for the highest of each.
-    """
+def save_pictures(rows: Mapping[str, Sequence[Picture]], path: str | Path, titles: Sequence[str] = ()) -> Path:
+    """Draw rows of pictures of one length, with their names beside them and titles above the columns."""
     figure, panels = make_panels(len(rows), max(map(len, rows.values())))
     for line, (name, images) in zip(panels, rows.items(), strict=True):
         for panel, image in zip(line, images, strict=True):
-            panel.imshow(pixels(image), cmap="gray")
+            panel.imshow(pixels(image))
         name_row(line[0], name)
     for panel, title in zip(panels[0], titles, strict=False):
         panel.set_title(title, fontsize=8)
@@ -60,7 +55,7 @@ def name_row(panel, name: str) -> None:
 
 
 def pixels(image: Picture) -> np.ndarray:
-    """What matplotlib shows of a picture: `[H, W, 3]` in [0, 1], or grey `[H, W]` as it is."""
+    """What matplotlib shows of a picture: `[H, W, 3]` in [0, 1]."""
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB")) / 255
     if isinstance(image, np.ndarray):
