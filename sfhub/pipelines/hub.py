@@ -119,6 +119,11 @@ def resolve(
         )
 
 
+def _built_in() -> str:
+    """The aliases whose model is installed, for a sentence."""
+    return ", ".join(name for name, folder in ALIASES.items() if folder.is_dir())
+
+
 def _check_repo_id(name: str, path: Path) -> None:
     if path.is_file():
         raise InputError(
@@ -129,7 +134,7 @@ def _check_repo_id(name: str, path: Path) -> None:
         validate_repo_id(name)
     except HFValidationError as error:
         raise InputError(
-            f"{name!r} is neither a folder, nor a built-in model ({', '.join(ALIASES)}), nor a repo id such as "
+            f"{name!r} is neither a folder, nor a built-in model ({_built_in()}), nor a repo id such as "
             "'owner/name'; check the spelling."
         ) from error
 
@@ -188,7 +193,7 @@ def _explain(error: BaseException, name: str, revision: str | None) -> str | Non
     if isinstance(error, RepositoryNotFoundError):
         return (
             f"There is no model {name} on the Hub, or it is private; check the spelling, give a token that may read "
-            f"it, or use a built-in model ({', '.join(ALIASES)})."
+            f"it, or use a built-in model ({_built_in()})."
         )
     if isinstance(error, RevisionNotFoundError):
         return f"The model {name} has no revision {revision!r}; give a branch, tag or full commit hash of it."
