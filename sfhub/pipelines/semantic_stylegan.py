@@ -191,18 +191,22 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
     # Looking at pictures --------------------------------------------------------------------------------------------
 
     @torch.no_grad()
+    def layers(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """`masks` and `depths` of a picture, computed together."""
+        output = self._output(sample)
+        return _shares(output.mask)[0].cpu().numpy(), output.depths[0].float().cpu().numpy()
+
     def masks(self, sample: Sample) -> np.ndarray:
         """How much of each pixel belongs to which class, by the generator's refined masks.
 
         Returns:
             float32 `[K, H, W]` in [0, 1], with a sum of 1 over the classes of `segment`.
         """
-        return _shares(self._output(sample).mask)[0].cpu().numpy()
+        return self.layers(sample)[0]
 
-    @torch.no_grad()
     def depths(self, sample: Sample) -> np.ndarray:
         """Pseudo-depths of all classes, also of those left out: float32 `[K, h, w]`, larger in front."""
-        return self._output(sample).depths[0].float().cpu().numpy()
+        return self.layers(sample)[1]
 
     @torch.no_grad()
     def build_up(self, sample: Sample, order: Sequence[str] | None = None) -> list[Component]:
