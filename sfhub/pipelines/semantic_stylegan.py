@@ -300,7 +300,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
 
     def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
         if step["op"] == "sample":
-            return self._sampled_code(step["seed"], step["truncation_psi"], step["label"])
+            return self._sampled_code(step["seed"], step["truncation_psi"], step.get("label"))
         make = {"mix": self._mixed_code, "interpolate": self._film_code, "compose": self._composed_code}[step["op"]]
         return make(step, [self._split(code) for code in inputs])
 
@@ -313,7 +313,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         (base, arrangement), *rest = inputs
         sources = [w_plus for w_plus, _ in rest]
         mixed = base.clone()
-        if step["layout"]:
+        if step.get("layout"):
             count = self.generator.config.base_layers
             mixed[:, :count] = base[:, :count].lerp(sources[-1][:, :count], step["strengths"][-1])
         for part, place in ((SHAPE, self.generator.shape_index), (TEXTURE, self.generator.texture_index)):
@@ -336,11 +336,11 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
 
     def _film_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
         (a, here), (b, there) = inputs
-        part, position = step["part"], step["position"]
-        if step["regions"] is None and part == BOTH:
+        part, position, regions = step["part"], step["position"], step.get("regions")
+        if regions is None and part == BOTH:
             return join_code(a.lerp(b, position), here.lerp(there, position))
         places = []
-        for k in self._names.indices(self.classes if step["regions"] is None else step["regions"]):
+        for k in self._names.indices(self.classes if regions is None else regions):
             places += [self.generator.shape_index(k)] if part != TEXTURE else []
             places += [self.generator.texture_index(k)] if part != SHAPE else []
         moved = a.clone()

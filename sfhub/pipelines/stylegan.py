@@ -175,19 +175,19 @@ class StyleGANPipeline(GeneratorPipeline):
     def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
         """The style code `[1, S]` that a step makes from the codes of its inputs."""
         if step["op"] == "sample":
-            return self._sampled_code(step["seed"], step["truncation_psi"], step["label"])
+            return self._sampled_code(step["seed"], step["truncation_psi"], step.get("label"))
         if step.get("method") == FUSION:
             return self._fused_code(step, inputs)
         if step["op"] == "mix":
             weights = [
-                strength * self._query(name, step["query"])
+                strength * self._query(name, step.get("query"))
                 for name, strength in zip(step["regions"], step["strengths"], strict=True)
             ]
             return _weighted_mix(inputs[0], inputs[1:], weights)
         a, b = inputs
-        if step["regions"] is None:
+        if step.get("regions") is None:
             return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
-        weights = [self._query(name, step["query"]) for name in step["regions"]]
+        weights = [self._query(name, step.get("query")) for name in step["regions"]]
         return interpolate_styles(a, b, torch.stack(weights).sum(dim=0).clamp(max=1), step["position"])
 
     def _fusion_step(
@@ -242,7 +242,7 @@ class StyleGANPipeline(GeneratorPipeline):
     def _fused_code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
         base, *sources = inputs
         weighted = list(zip(sources, step["strengths"], strict=True))
-        layout = weighted.pop() if step["layout"] else None
+        layout = weighted.pop() if step.get("layout") else None
         regions = dict(zip(map(self._names.node, step["regions"]), weighted, strict=True))
         return self.fusion(node_codes(self.fusion.tree, base, regions, layout))
 

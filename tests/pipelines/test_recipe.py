@@ -156,6 +156,14 @@ def test_a_recipe_for_regions_that_the_model_lacks_is_one_sentence(pipe, tmp_pat
         redo(path, StyleGANPipeline(pipe.generator))
 
 
+def test_what_a_step_leaves_empty_it_may_leave_out(pipe):
+    a, b = pipe.sample([1, 2])
+    for picture in (pipe.mix(a, {"hair": b}), pipe.interpolate(a, b, 3)[1]):
+        steps = [{key: value for key, value in step.items() if value is not None} for step in picture.recipe["steps"]]
+        short = check_recipe({**picture.recipe, "steps": steps})
+        assert np.array_equal(pixels(pipe.remake(short)), pixels(picture))
+
+
 # What comes from strangers
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 import sfhub
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
+from sfhub.pipelines.hub import ALIASES
 from sfhub.pipelines.photograph import describe
 from sfhub.pipelines.recipe import check_recipe
 from sfhub.pipelines.remake import redo
@@ -500,6 +501,27 @@ def test_a_saved_model_is_opened_by_the_pipeline_of_its_family(semantic_pipeline
     assert type(sfhub.open_pipeline(tmp_path / "other")) is StyleGANPipeline
     with pytest.raises(InputError, match="SemanticStyleGANGenerator, but StyleGAN2Generator is expected"):
         StyleGANPipeline.from_pretrained(folder)
+
+
+def test_a_built_in_model_is_opened_and_made_again_by_its_alias(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(ALIASES, "portraits-semantic", folder)
+    pipe = sfhub.open_pipeline("portraits-semantic")
+    assert pipe.source.kind == "builtin" and pipe.source.name == "portraits-semantic"
+    a, b = pipe.sample([1, 2])
+    mixed = pipe.mix(a, texture={"hair": b})
+    assert np.array_equal(pixels(redo(mixed.save(tmp_path / "mixed.png"))), pixels(mixed))
+    monkeypatch.setitem(ALIASES, "portraits-semantic", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="The built-in model 'portraits-semantic' is missing from this installation"):
+        sfhub.open_pipeline("portraits-semantic")
+
+
+def test_half_precision_makes_nearly_the_same_picture(folder, abc):
+    pipe = SemanticStyleGANPipeline.from_pretrained(folder, dtype=torch.bfloat16)
+    a, b = pipe.sample([1, 2])
+    assert np.abs(pixels(a).astype(int) - pixels(abc[0])).mean() < 8
+    composed = pipe.compose(pipe.mix(a, {"hair": b}), without=["hat"], move={"hair": (0.25, 0)}, zoom={"face": 2})
+    assert pipe.masks(composed).dtype == pipe.depths(composed).dtype == np.float32
+    assert np.array_equal(np.asarray(pipe.build_up(composed)[-1].image), pixels(composed))
 
 
 def test_a_model_of_no_family_is_one_sentence(tmp_path):
