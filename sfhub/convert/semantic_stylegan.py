@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from torch import Tensor
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
+from sfhub.portraits.classes import CLASSES
 
 from .networks import (
     MEAN_LATENT_NOTE,
@@ -220,7 +221,7 @@ def _settings(args: object, config: Mapping[str, object], notes: list[str]) -> d
     transparent = PORTRAIT_TRANSPARENT if classes == PORTRAIT_CLASSES else ()
     if not isinstance(args, dict):
         notes.append("it stores no settings, so those of the official training were taken")
-        return OFFICIAL_SETTINGS | {"transparent_classes": list(transparent)}
+        return OFFICIAL_SETTINGS | _classes(classes, transparent, notes)
     shown = {"size": "resolution", "seg_dim": "num_classes", "local_layers": "local_layers"}
     for name, ours in shown.items():
         if args.get(name, config[ours]) != config[ours]:
@@ -235,7 +236,16 @@ def _settings(args: object, config: Mapping[str, object], notes: list[str]) -> d
             raise _unusable(name, value)
     if type(transparent) not in (list, tuple) or any(type(index) is not int for index in transparent):
         raise _unusable("transparent_dims", transparent)
-    return settings | {"transparent_classes": list(transparent)}
+    return settings | _classes(classes, transparent, notes)
+
+
+def _classes(count: int, transparent: Sequence[int], notes: list[str]) -> dict[str, object]:
+    """Transparent classes, and names where the classes are those that the official code makes of CelebAMask-HQ."""
+    names = None
+    if count == PORTRAIT_CLASSES and tuple(transparent) == PORTRAIT_TRANSPARENT:
+        names = list(CLASSES)
+        notes.append("its 13 classes were named as those of CelebAMask-HQ")
+    return {"transparent_classes": list(transparent), "class_names": names}
 
 
 def _unusable(name: str, value: object) -> InputError:

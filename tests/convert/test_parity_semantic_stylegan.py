@@ -10,6 +10,7 @@ from sfhub.convert import convert_with_report, semantic_stylegan
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, position_features
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
+from sfhub.portraits.classes import CLASSES
 
 TOLERANCE = 2e-5
 
@@ -178,3 +179,9 @@ def test_a_tensor_that_the_architecture_has_not_is_named(checkpoint):
     state = checkpoint["g_ema"] | {"local_nets.1.attention.weight": torch.zeros(1)}
     with pytest.raises(InputError, match=r"'local_nets\.1\.attention\.weight', which SemanticStyleGAN does not"):
         semantic_stylegan.load({"g_ema": state})
+
+
+@pytest.mark.parametrize(("transparent", "names"), [((10, 12), list(CLASSES)), ((3,), None)])
+def test_thirteen_classes_are_named_only_where_they_are_those_of_celebamask_hq(transparent, names):
+    found = semantic_stylegan._classes(13, transparent, notes := [])
+    assert found == {"transparent_classes": list(transparent), "class_names": names} and bool(notes) == bool(names)
