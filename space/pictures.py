@@ -1,4 +1,4 @@
-"""How results are drawn: upscaled pictures, coloured regions, heat maps, all as small data URIs."""
+"""How results are drawn: upscaled pictures, coloured regions, heat maps, outlines, all as small data URIs or SVG."""
 
 import base64
 import io
@@ -9,7 +9,20 @@ from PIL import Image, ImageFilter
 
 from sfhub.pipelines.sample import Segmentation
 
-__all__ = ["DIFFERENCE_SCALE", "colour_of", "data_uri", "enlarge", "heat_map", "heat_stops", "hex_colour", "overlay"]
+__all__ = [
+    "DIFFERENCE_SCALE",
+    "colour_of",
+    "cut_out",
+    "data_uri",
+    "depth_map",
+    "enlarge",
+    "heat_map",
+    "heat_stops",
+    "hex_colour",
+    "outline",
+    "overlay",
+    "thumbnail",
+]
 
 DISPLAY_PIXELS = 384
 THUMBNAIL_PIXELS = 128
@@ -32,6 +45,9 @@ REGION_COLOURS = (
 
 DIFFERENCE_SCALE = 30.0
 """Delta E at the dark end of the heat map; fixed, so that two heat maps can be compared."""
+
+# From far to near: dark to light, as depth is usually drawn, on the way from the page's indigo to a warm white.
+DEPTH = np.array([(24, 22, 58), (62, 56, 128), (120, 108, 178), (190, 170, 196), (250, 240, 226)])
 
 # Light to dark in even steps of lightness; white is no change.
 HEAT = np.array([(255, 255, 255), (254, 224, 139), (253, 154, 80), (226, 75, 64), (158, 1, 66), (66, 3, 61)])
@@ -74,11 +90,13 @@ def data_uri(image: Image.Image, quality: int = 88) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def overlay(image: Image.Image, segmentation: Segmentation) -> Image.Image:
-    """The regions in their colours over the greyed picture, with white borders between them."""
+def overlay(
+    image: Image.Image, segmentation: Segmentation, colours: Sequence[tuple[int, int, int]] | None = None
+) -> Image.Image:
+    """The regions in their colours (`colour_of` unless given) over the greyed picture, with white borders between."""
     large = enlarge(image)
     labels = _smooth_labels(segmentation, large.size)
-    colours = np.array([colour_of(i) for i in range(len(segmentation.regions))], dtype=np.uint8)
+    colours = np.array(colours or [colour_of(i) for i in range(len(segmentation.regions))], dtype=np.uint8)
     grey = large.convert("L").convert("RGB")
     mixed = np.array(Image.blend(grey, Image.fromarray(colours[labels]), 0.62))
     mixed[_borders(labels)] = 255
@@ -89,12 +107,74 @@ def heat_map(difference: np.ndarray, changed: np.ndarray) -> Image.Image:
     """Colour differences `[H, W]` as colours, with an outline around the regions meant to change (bool `[H, W]`)."""
     side = Image.fromarray(difference.astype(np.float32))
     large = np.asarray(enlarge(side)).clip(0, DIFFERENCE_SCALE) / DIFFERENCE_SCALE * (len(HEAT) - 1)
-    places = np.arange(len(HEAT))
-    channels = [np.interp(large, places, channel) for channel in HEAT.T]
-    heat = np.stack(channels, axis=-1).round().astype(np.uint8)
+    heat = _coloured(large, HEAT)
     inside = _smooth_labels(Segmentation(changed.astype(np.int64), ("outside", "inside")), heat.shape[1::-1])
     heat[_borders(inside)] = (90, 90, 110)
     return Image.fromarray(heat)
+
+
+def depth_map(depth: np.ndarray) -> Image.Image:
+    """Pseudo-depths `[h, w]` as colours, the nearest the lightest, from the farthest to the nearest of them."""
+    large = np.asarray(enlarge(Image.fromarray(depth.astype(np.float32))))
+    low, high = depth.min(), depth.max()
+    return Image.fromarray(_coloured((large - low).clip(0) / max(high - low, 1e-6) * (len(DEPTH) - 1), DEPTH))
+
+
+def cut_out(image: Image.Image, mask: np.ndarray, side: int = 48) -> Image.Image:
+    """What a mask, bool `[H, W]`, leaves of a picture, as a small square with nothing around it."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    half = max(bottom - top, right - left) / 2 + 1
+    middle = (left + right) / 2, (top + bottom) / 2
+    box = [round(centre + sign * half) for sign in (-1, 1) for centre in middle]
+    alpha = Image.fromarray(mask.astype(np.uint8) * 255)
+    cut = image.convert("RGB")
+    cut.putalpha(alpha)
+    return cut.crop(box).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def outline(mask: np.ndarray) -> str:
+    """The outline of a mask, bool `[H, W]`, as path data of SVG in pixels, holes included; corners are rounded."""
+    loops = (_rounded(loop) for loop in _loops(np.pad(mask, 1)))
+    return "".join("M" + "L".join(f"{x:g} {y:g}" for x, y in loop) + "Z" for loop in loops)
+
+
+def _loops(padded: np.ndarray) -> list[np.ndarray]:
+    """Closed chains of pixel corners `[N, 2]` (x, y) around the places where a padded mask is true."""
+    rows, columns = np.nonzero(padded)
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    # Each side of a pixel that has no neighbour there, clockwise.
+    sides = (((-1, 0), (0, 0), (1, 0)), ((0, 1), (1, 0), (1, 1)), ((1, 0), (1, 1), (0, 1)), ((0, -1), (0, 1), (0, 0)))
+    for (down, right), start, end in sides:
+        free = ~padded[rows + down, columns + right]
+        for y, x in zip(rows[free].tolist(), columns[free].tolist(), strict=True):
+            following.setdefault((x + start[0] - 1, y + start[1] - 1), []).append((x + end[0] - 1, y + end[1] - 1))
+    loops = []
+    while following:
+        first = corner = next(iter(following))
+        loop = []
+        while corner != first or not loop:
+            loop.append(corner)
+            ways = following[corner]
+            corner_next = ways.pop()
+            if not ways:
+                del following[corner]
+            corner = corner_next
+        loops.append(np.array(loop, dtype=np.float64))
+    return loops
+
+
+def _rounded(loop: np.ndarray) -> np.ndarray:
+    """A chain of pixel corners without its stairs: every other point of a running mean of five."""
+    width = 2 if len(loop) > 8 else 0
+    smooth = sum(np.roll(loop, shift, axis=0) for shift in range(-width, width + 1)) / (2 * width + 1)
+    return smooth[:: 2 if width else 1].round(1)
+
+
+def _coloured(values: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Values from 0 to the number of colours less one -> `[H, W, 3]`, between the colours where they are between."""
+    channels = [np.interp(values, np.arange(len(colours)), channel) for channel in colours.T]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def _smooth_labels(segmentation: Segmentation, size: tuple[int, int]) -> np.ndarray:
