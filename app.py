@@ -1,6 +1,7 @@
-"""Start the page for one model; `python app.py` here, and what a Hugging Face Space runs.
+"""Start the page; `python app.py` here, and what a Hugging Face Space runs.
 
-The environment variable `SFHUB_MODEL` names another model than the built-in one: an alias, a folder or a repo id.
+The environment variable `SFHUB_MODEL` names other models than the built-in ones: aliases, folders or repo ids, with
+commas between them.
 """
 
 import logging
@@ -13,10 +14,10 @@ import space.accelerator  # noqa: F401, I001
 
 import torch
 
-from sfhub.pipelines.stylegan import StyleGANPipeline
+from space.models import open_models
 from space.ui import build_app, launch
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    pipe = StyleGANPipeline.from_pretrained(os.environ.get("SFHUB_MODEL", "portraits"))
-    launch(build_app(pipe.to("cuda" if torch.cuda.is_available() else "cpu")))
+    names = [name.strip() for name in os.environ.get("SFHUB_MODEL", "").split(",")]
+    launch(build_app(open_models(list(filter(None, names)), "cuda" if torch.cuda.is_available() else "cpu")))

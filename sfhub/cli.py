@@ -167,7 +167,10 @@ def convert(
 
 @app.command(epilog="Example:  sfhub demo --port 7861")
 def demo(
-    model: Model = "portraits",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="As for sample, may be repeated; default: all that are built in."),
+    ] = None,
     revision: Revision = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: a free one from 7860.")] = None,
@@ -177,14 +180,15 @@ def demo(
 ) -> None:
     """Open the web page to mix regions on."""
     try:
+        from space.models import open_models
         from space.ui import build_app, launch
     except ImportError as error:
         raise InputError(
             f"The web page needs {error.name or 'gradio'}, which is not installed; run pip install 'sfhub[demo]'."
         ) from error
-    launch(
-        build_app(_load(model, revision, device)), server_name=host, server_port=port, share=share, inbrowser=browser
-    )
+    _quiet_libraries()
+    page = build_app(open_models(model or (), device, revision=revision))
+    launch(page, server_name=host, server_port=port, share=share, inbrowser=browser)
 
 
 @app.command(epilog="Example:  sfhub redo mixed.png again.png")

@@ -12,9 +12,10 @@ from typing import Any
 import gradio as gr
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import FUSION, check_seed
+from sfhub.pipelines.recipe import SEMANTIC, check_seed
 from space.files import saved
-from space.mixing import LAYOUT, Mix, Source
+from space.mixing import BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Source
+from space.models import Models
 from space.sentences import errors_as_sentences
 from space.workbench import Workbench
 
@@ -23,17 +24,25 @@ __all__ = ["add_endpoints"]
 ENDPOINT = {"concurrency_id": "api", "concurrency_limit": 1}
 
 
-def add_endpoints(workbench: Workbench) -> None:
-    """Add `/regions`, `/sample`, `/mix` and `/redo` to the `gr.Blocks` that is being built."""
+def add_endpoints(models: Models) -> None:
+    """Add `/models`, `/regions`, `/sample`, `/mix` and `/redo` to the `gr.Blocks` that is being built."""
 
-    def regions() -> list[str]:
+    def bench(model: str | None) -> Workbench:
+        return models[model] if model else models.first
+
+    def names() -> list[str]:
+        """Names of the models; where none is given, the first is used."""
+        return list(models)
+
+    def regions(model: str | None = None) -> list[str]:
         """Names of the regions that can be mixed."""
-        return list(workbench.regions)
+        with errors_as_sentences():
+            return list(bench(model).regions)
 
-    def sample(seed: int, truncation_psi: float = 0.7) -> tuple[str, dict]:
+    def sample(seed: int, truncation_psi: float = 0.7, model: str | None = None) -> tuple[str, dict]:
         """The portrait of a seed (0 to 4294967295), and its recipe; truncation_psi 0 is the average, 1 full variety."""
         with errors_as_sentences():
-            found = workbench.samples([check_seed(seed)], truncation_psi)[0]
+            found = bench(model).samples([check_seed(seed)], truncation_psi)[0]
             return saved(found), found.recipe
 
     def mix(
@@ -43,53 +52,75 @@ def add_endpoints(workbench: Workbench) -> None:
         truncation_psi: float = 0.7,
         layout: int | None = None,
         method: str | None = None,
+        model: str | None = None,
+        shape: dict | None = None,
+        texture: dict | None = None,
     ) -> tuple[str, dict]:
         """The portrait of seed `base` with regions of others: {"hair": 2} or {"hair": {"seed": 2, "strength": 0.5}}.
 
-        A model with a fusion hierarchy can take the pose of seed `layout`; method is fusion, catalog (Editing in
-        Style), influence or activation, by default the first that the model has.
+        A model with a fusion hierarchy, and a SemanticStyleGAN, can take the pose of seed `layout`; of the latter,
+        `shape` and `texture` give a region's shape or texture alone. Method is fusion, catalog (Editing in Style),
+        influence or activation, by default the first that the model has.
         """
         with errors_as_sentences():
-            choice = Mix(check_seed(base), truncation_psi, method=method or workbench.menu.method)
+            workbench = bench(model)
+            choice = _mix(workbench, check_seed(base), truncation_psi, method)
             if layout is not None:
-                if choice.method != FUSION:
+                if choice.method not in POSING:
                     raise InputError("A layout needs a fusion hierarchy and method 'fusion'; leave it out.")
-                choice = choice.with_source(_source(LAYOUT, layout, strength))
-            for name, value in _as_mapping(regions).items():
-                choice = choice.with_source(_source(name, value, strength))
+                choice = choice.with_source(_source(LAYOUT, layout, strength, BOTH))
+            for part, given in ((BOTH, regions), (SHAPE, shape), (TEXTURE, texture)):
+                for name, value in _as_mapping(given or {}, "regions" if part == BOTH else part).items():
+                    if part != BOTH and choice.method != SEMANTIC:
+                        raise InputError(f"A {part} by itself needs a SemanticStyleGAN; give it as a region.")
+                    choice = choice.with_source(_source(name, value, strength, part))
             found = workbench.compare(choice).result
             return saved(found), found.recipe
 
-    def redo(image: str) -> tuple[str, dict]:
-        """A picture saved by this page, made again from its recipe."""
+    def redo(image: str, model: str | None = None) -> tuple[str, dict]:
+        """A picture saved by this page, made again from its recipe, by the model that made it unless one is given."""
         with errors_as_sentences():
-            found = workbench.remake(image)
+            found = (bench(model) if model else models.maker(image)).remake(image)
             return saved(found), found.recipe
 
+    gr.api(names, api_name="models", **ENDPOINT)
     gr.api(regions, api_name="regions", **ENDPOINT)
     with gr.Column(visible=False):
-        picture, recipe = gr.File(label="picture"), gr.JSON(label="recipe")
+        image, recipe = gr.File(label="picture"), gr.JSON(label="recipe")
         psi = gr.Number(0.7, label="truncation_psi")
         seed = gr.Number(0, precision=0, label="seed")
-        sources = gr.JSON({}, label="regions")
+        sources, shapes, textures = (gr.JSON({}, label=label) for label in ("regions", "shape", "texture"))
         strength = gr.Number(1.0, label="strength")
         layout = gr.Number(None, precision=0, label="layout")
-        method = gr.Textbox(None, label="method")
+        method, model = gr.Textbox(None, label="method"), gr.Textbox(None, label="model")
         upload = gr.File(label="image", type="filepath", file_types=[".png"])
-        outputs = [picture, recipe]
-        gr.on([], sample, [seed, psi], outputs, api_name="sample", **ENDPOINT)
-        gr.on([], mix, [seed, sources, strength, psi, layout, method], outputs, api_name="mix", **ENDPOINT)
-        gr.on([], redo, [upload], outputs, api_name="redo", **ENDPOINT)
+        outputs = [image, recipe]
+        gr.on([], sample, [seed, psi, model], outputs, api_name="sample", **ENDPOINT)
+        given = [seed, sources, strength, psi, layout, method, model, shapes, textures]
+        gr.on([], mix, given, outputs, api_name="mix", **ENDPOINT)
+        gr.on([], redo, [upload, model], outputs, api_name="redo", **ENDPOINT)
 
 
-def _as_mapping(regions: Any) -> dict[str, Any]:
-    if not isinstance(regions, dict):
-        raise InputError(f'The regions {regions!r} cannot be used; give an object such as {{"hair": 2}}.')
-    return regions
+def _mix(workbench: Workbench, base: int, psi: float, method: str | None) -> Mix:
+    """A mix of nothing yet, by the method that is asked for.
+
+    Raises:
+        InputError: if the model mixes in one way only, and another one is asked for.
+    """
+    ours = workbench.menu.method
+    if SEMANTIC in (method, ours) and method not in (None, ours):
+        raise InputError(f"The model {workbench.name} cannot mix by method {method!r}; leave the method out.")
+    return Mix(base, psi, method=method or ours, model=workbench.name)
 
 
-def _source(region: str, value: Any, strength: float) -> Source:
-    """One entry of `regions`, which may carry a strength of its own."""
+def _as_mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f'The {what} {value!r} cannot be used; give an object such as {{"hair": 2}}.')
+    return value
+
+
+def _source(region: str, value: Any, strength: float, part: str) -> Source:
+    """One entry of `regions`, `shape` or `texture`, which may carry a strength of its own."""
     if not isinstance(value, dict):
         value = {"seed": value}
     strength = value.get("strength", strength)
@@ -97,4 +128,4 @@ def _source(region: str, value: Any, strength: float) -> Source:
         raise InputError(
             f"The source {value!r} of region {region!r} cannot be used; give a seed, or one and a strength from 0 to 1."
         )
-    return Source(region, check_seed(value.get("seed")), float(strength))
+    return Source(region, check_seed(value.get("seed")), float(strength), part)

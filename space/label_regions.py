@@ -13,13 +13,15 @@ import gradio as gr
 from gradio.components import Component
 
 from sfhub.errors import InputError
+from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.stylegan import StyleGANPipeline
 from space import label_regions_view as view
 from space.label_regions_state import Labels
 from space.label_regions_work import FOLDER_VARIABLE, Clusters, Labeller, zipped
+from space.models import Models
 from space.sentences import errors_as_sentences
-from space.workbench import Workbench
 
-__all__ = ["TITLE", "build"]
+__all__ = ["TITLE", "build", "suits"]
 
 TITLE = "Label regions"
 
@@ -66,9 +68,18 @@ element.addEventListener('click', (event) => {
 """
 
 
-def build(workbench: Workbench, page: gr.Blocks) -> None:
-    """Lay out the tab inside `page`, which is being built; nothing is computed before a visitor asks for it."""
-    _Tab(Labeller(workbench))
+def suits(pipe: GeneratorPipeline) -> bool:
+    """Whether a model has regions that are yet to be found, which those of a SemanticStyleGAN are not."""
+    return isinstance(pipe, StyleGANPipeline)
+
+
+def build(models: Models, page: gr.Blocks) -> None:
+    """Lay out the tab inside `page`, which is being built; nothing is computed before a visitor asks for it.
+
+    Args:
+        models: those that the tab suits, of which it takes the first.
+    """
+    _Tab(Labeller(models.first))
 
 
 class _Tab:

@@ -1,26 +1,30 @@
 """The tab *Mix regions*: a base portrait, and for each of its regions another portrait to take it from.
 
 One click chooses a region, the next one the portrait it comes from; the result, its regions and the difference from the
-base follow at once. `mixing.py` holds what was chosen, `workbench.py` computes, `mix_regions_view.py` draws, and this
-file lays out the components and connects the events.
+base follow at once. Another click makes the same choices with another model. `mixing.py` holds what was chosen,
+`workbench.py` computes, `mix_regions_view.py` draws, and this file lays out the components and connects the events.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from sfhub.pipelines.recipe import CATALOG, FUSION
+from sfhub.errors import InputError
+from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.recipe import CATALOG, FUSION, SEMANTIC
+from sfhub.pipelines.stylegan import StyleGANPipeline
 from space import mix_regions_view as view
 from space.files import saved
-from space.menu import Menu
-from space.mixing import Mix, Session, Source
+from space.mixing import BOTH, SHAPE, TEXTURE, Mix, Session, Source
+from space.models import Models
 from space.sentences import errors_as_sentences
 from space.workbench import Workbench
 
-__all__ = ["TITLE", "build"]
+__all__ = ["TITLE", "build", "suits"]
 
 TITLE = "Mix regions"
 
@@ -28,6 +32,7 @@ FIRST_GALLERY = (10, 2, 1, 3, 4, 5, 6, 7, 8, 9, 11, 12)  # the first two make a 
 FIRST_REGION = "hair"
 SURPRISES = 6
 METHODS = [("StyleFusion", FUSION), ("Editing in Style", CATALOG)]
+PARTS = [("Shape and texture", BOTH), ("Shape only", SHAPE), ("Texture only", TEXTURE)]
 
 # One at a time, so that a visitor's clicks stay in order; two cores are best spent on one picture anyway.
 CLICK = {
@@ -68,29 +73,44 @@ enlarge('result');
 """
 
 
-def build(workbench: Workbench, page: gr.Blocks) -> None:
+def suits(pipe: GeneratorPipeline) -> bool:
+    """Whether the tab can show a model.
+
+    Raises:
+        InputError: if it lacks what every model of the page needs.
+    """
+    if isinstance(pipe, StyleGANPipeline) and pipe.catalog is None:
+        raise InputError(
+            f"The model {pipe.model_record['name']} has no region catalog, which the page needs to mix regions; "
+            "build one with sfhub.regions.build and save it with the pipeline."
+        )
+    return True
+
+
+def build(models: Models, page: gr.Blocks) -> None:
     """Lay out the tab inside `page`, which is being built.
 
     Args:
-        workbench: of a pipeline with a region catalog.
+        models: those that the tab suits.
     """
-    tab = _Tab(workbench)
+    tab = _Tab(models)
     page.load(tab.start, [tab.session], tab.outputs, **CLICK)
 
 
-def first_session(menu: Menu) -> Session:
+def first_session(workbench: Workbench) -> Session:
     """What a visitor finds: one region already mixed, so that the page explains itself."""
+    menu = workbench.menu
     region = FIRST_REGION if FIRST_REGION in menu.single else menu.single[0]
-    mix = Mix(FIRST_GALLERY[0], sources=(Source(region, FIRST_GALLERY[1]),), method=menu.method)
+    mix = Mix(FIRST_GALLERY[0], sources=(Source(region, FIRST_GALLERY[1]),), method=menu.method, model=workbench.name)
     return Session(mix, FIRST_GALLERY, active=region)
 
 
 class _Tab:
     """The components of the tab, what connects them, and the answers to events."""
 
-    def __init__(self, workbench: Workbench):
-        self.workbench = workbench
-        self.session = gr.State(first_session(workbench.menu))
+    def __init__(self, models: Models):
+        self.models = models
+        self.session = gr.State(first_session(models.first))
         with gr.Row(elem_classes="mix", equal_height=False):
             with gr.Column(elem_classes="stage", min_width=280):
                 self._lay_out_stage()
@@ -98,7 +118,7 @@ class _Tab:
                 self._lay_out_controls()
         self.outputs = [
             self.session, self.views, self.notes, self.download, self.recipe, self.reset, self.undo, self.redo,
-            self.chips, self.gallery, self.strength, self.overall, self.psi, self.method,
+            self.chips, self.gallery, self.strength, self.overall, self.psi, self.model, self.method, self.part,
         ]  # fmt: skip
         self._connect()
 
@@ -112,11 +132,19 @@ class _Tab:
         self.notes = gr.HTML(js_on_load=None, **PLAIN)
 
     def _lay_out_controls(self) -> None:
-        menu = self.workbench.menu
+        menu = self.models.first.menu
+        self.model = gr.Radio(
+            self.models.choices, value=self.models.first.name, label="Model", visible=len(self.models) > 1,
+            elem_classes="method", min_width=200,
+        )  # fmt: skip
         self.method = gr.Radio(
-            METHODS, value=menu.method, label="Mix by", visible=menu.fusion, elem_classes="method", min_width=200
-        )
+            METHODS, value=menu.method, label="Mix by", visible=len(menu.methods) > 1, elem_classes="method",
+            min_width=200,
+        )  # fmt: skip
         self.chips = gr.HTML(js_on_load=CLICKS_JS, **PLAIN)
+        self.part = gr.Radio(
+            PARTS, value=BOTH, label="Take", visible=menu.method == SEMANTIC, elem_classes="method", min_width=200
+        )
         with gr.Row(elem_classes="pair"):
             self.strength = gr.Slider(
                 0, 1, 1, step=0.05, label="Strength", buttons=[], elem_classes="slider", min_width=150
@@ -143,15 +171,19 @@ class _Tab:
             self.recipe = gr.JSON(label="Recipe", max_height=280)
 
     def _connect(self) -> None:
-        draw, regions = random.SystemRandom(), self.workbench.menu.single
+        draw = random.SystemRandom()
         gr.on([self.chips.click, self.gallery.click], self.act, self.session, self.outputs, **CLICK)
         self._on_click([self.undo.click], Session.undo)
         self._on_click([self.redo.click], Session.redo)
         self._on_click([self.reset.click], Session.reset)
         self._on_click([self.surprise.click], lambda session: session.surprise(SURPRISES, draw))
-        self._on_click([self.randomise.click], lambda session: session.randomise(regions, draw))
+        self._on_click(
+            [self.randomise.click], lambda session: session.randomise(self._bench(session).menu.single, draw)
+        )
         self._on_click([self.add.click, self.seed.submit], _with_seed, self.seed)
+        self._on_click([self.model.input], self._switched, self.model)
         self._on_click([self.method.input], Session.set_method, self.method)
+        self._on_click([self.part.input], Session.set_part, self.part)
         self._on_slide(self.strength, Session.set_strength)
         self._on_slide(self.overall, Session.set_overall)
         self._on_slide(self.psi, Session.set_psi)
@@ -192,7 +224,15 @@ class _Tab:
             return self.show(session, session.clear(event.region))
 
     def _restored(self, session: Session, path: str) -> Session:
-        return session.restore(self.workbench.read_mix(path))
+        workbench = self.models.maker(path)
+        return session.restore(replace(workbench.read_mix(path), model=workbench.name))
+
+    def _switched(self, session: Session, name: str) -> Session:
+        menu = self.models[name].menu
+        return session.set_model(name, menu.method, menu.regions)
+
+    def _bench(self, session: Session) -> Workbench:
+        return self.models[session.mix.model]
 
     def show(self, before: Session | None, after: Session) -> Updates:
         """What the components have to show now; those that stay as they are are left out.
@@ -200,10 +240,12 @@ class _Tab:
         Args:
             before: what the visitor sees, None for nothing yet.
         """
+        workbench = self._bench(after)
+        mix, menu = after.mix, workbench.menu
+        after = after.fitted(menu.regions)
         updates: Updates = {self.session: after}
-        mix, menu = after.mix, self.workbench.menu
         if before is None or mix != before.mix:
-            comparison = self.workbench.compare(mix)
+            comparison = workbench.compare(mix)
             updates[self.views] = view.views(comparison)
             updates[self.notes] = view.notes(comparison, mix)
             updates[self.recipe] = comparison.result.recipe
@@ -211,20 +253,24 @@ class _Tab:
             updates[self.reset] = gr.update(interactive=bool(mix.sources))
             updates[self.psi] = mix.psi
             updates[self.overall] = mix.strength
-            updates[self.method] = mix.method
+            updates[self.model] = mix.model
+            updates[self.method] = gr.update(value=mix.method, visible=len(menu.methods) > 1)
         if before is None or _choices(after) != _choices(before):
-            updates[self.chips] = view.chips(after, menu, self._thumbnails(mix.seeds, mix.psi))
+            updates[self.chips] = view.chips(after, menu, thumbnails(workbench, mix.seeds, mix.psi))
             updates[self.gallery] = gr.update(value=view.gallery(after, menu))
-        if before is None or (after.gallery, mix.psi) != (before.gallery, before.mix.psi):
-            thumbnails = self._thumbnails(after.gallery, mix.psi)
-            updates[self.gallery] = gr.update(value=view.gallery(after, menu), thumbnails=thumbnails)
+        if before is None or _offered(after) != _offered(before):
+            pictures = thumbnails(workbench, after.gallery, mix.psi)
+            updates[self.gallery] = gr.update(value=view.gallery(after, menu), thumbnails=pictures)
         updates[self.undo] = gr.update(interactive=bool(after.past))
         updates[self.redo] = gr.update(interactive=bool(after.future))
         updates[self.strength] = _strength(after)
+        updates[self.part] = gr.update(value=after.part, visible=mix.method == SEMANTIC)
         return updates
 
-    def _thumbnails(self, seeds: Sequence[int], psi: float) -> dict[str, str]:
-        return view.thumbnails(dict(zip(seeds, self.workbench.samples(seeds, psi), strict=True)))
+
+def thumbnails(workbench: Workbench, seeds: Sequence[int], psi: float) -> dict[str, str]:
+    """The small pictures of some seeds, by seed as JSON has keys."""
+    return view.thumbnails(dict(zip(seeds, workbench.samples(seeds, psi), strict=True)))
 
 
 def _with_seed(session: Session, text: str) -> Session:
@@ -238,11 +284,17 @@ def _with_seed(session: Session, text: str) -> Session:
 def _choices(session: Session) -> tuple[Any, ...]:
     """All that the visitor chose by clicking, which the strengths are not."""
     mix = session.mix
-    return session.active, session.gallery, mix.method, mix.base, mix.psi, [source[:2] for source in mix.sources]
+    sources = [source._replace(strength=1.0) for source in mix.sources]
+    return session.active, session.part, *_offered(session), mix.method, mix.base, sources
+
+
+def _offered(session: Session) -> tuple[Any, ...]:
+    """What the portraits in the gallery depend on."""
+    return session.gallery, session.mix.psi, session.mix.model
 
 
 def _strength(session: Session) -> dict[str, Any]:
-    source = session.mix.source(session.active)
-    if source is None:
+    if session.strength is None:
         return gr.update(value=1.0, interactive=False, label="Strength")
-    return gr.update(value=source.strength, interactive=True, label=f"Strength of {view.label(source.region)}")
+    label = f"Strength of {view.label(session.active)}"
+    return gr.update(value=session.strength, interactive=True, label=label)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sfhub.pipelines.recipe import FUSION
 from sfhub.pipelines.sample import Sample
 from space.menu import Menu
-from space.mixing import BASE, LAYOUT, Mix, Session, Source
+from space.mixing import BASE, BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Session, Source
 from space.pictures import (
     DIFFERENCE_SCALE,
     colour_of,
@@ -57,20 +56,24 @@ def gallery(session: Session, menu: Menu) -> list[dict[str, Any]]:
 
 
 def _portrait(seed: int, session: Session, menu: Menu) -> dict[str, Any]:
-    used_for = [source.region for source in session.mix.used if source.seed == seed]
-    uses = [*(["the base"] if seed == session.mix.base else []), *map(label, used_for)]
+    used_for = [source for source in session.mix.used if source.seed == seed]
+    uses = [*(["the base"] if seed == session.mix.base else []), *map(_use, used_for)]
     return {
         "seed": seed,
         "picked": str(_active_seed(session) == seed).lower(),
-        "colours": [menu.colour(region) for region in used_for],
+        "colours": [menu.colour(source.region) for source in used_for],
         "use": escape(f", used for {' and '.join(uses)}" if uses else ""),
     }
+
+
+def _use(source: Source) -> str:
+    return label(source.region) if source.part == BOTH else f"{source.part} of {label(source.region)}"
 
 
 def _active_seed(session: Session) -> int | None:
     if session.active == BASE:
         return session.mix.base
-    source = session.mix.source(session.active)
+    source = session.mix.source(session.active, session.part)
     return source.seed if source else None
 
 
@@ -80,8 +83,8 @@ def chips(session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
     Args:
         pictures: thumbnails of the base and all sources.
     """
-    base = _chip(BASE, "Base", session, Source(BASE, session.mix.base), pictures, "var(--body-text-color)")
-    pose = [LAYOUT] if menu.fusion and session.mix.method == FUSION else []
+    base = _chip(BASE, "Base", session, [Source(BASE, session.mix.base)], pictures, "var(--body-text-color)")
+    pose = [LAYOUT] if session.mix.method in POSING else []
     first = "".join(_region_chip(region, session, menu, pictures) for region in (*pose, *menu.single))
     groups = "".join(_region_chip(region, session, menu, pictures) for region in menu.groups)
     return (
@@ -106,29 +109,24 @@ def _hint(session: Session, menu: Menu) -> str:
     if session.active == BASE:
         return "Now click the portrait to start from."
     within = ", ".join(map(label, menu.within(session.active)))
+    part = "" if session.part == BOTH or session.active == LAYOUT else f"{session.part} of the "
     return (
-        f"Now click a portrait to take the <b>{escape(label(session.active))}</b>"
+        f"Now click a portrait to take the {part}<b>{escape(label(session.active))}</b>"
         f"{f' ({escape(within)})' if within else ''} from."
     )
 
 
 def _region_chip(region: str, session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
     # Without a source of its own a region shows that of the nearest group that has one.
-    sources = (session.mix.source(name) for name in (region, *menu.above.get(region, ())))
-    source = next(filter(None, sources), None)
-    return _chip(region, label(region), session, source, pictures, menu.colour(region))
+    found = (session.mix.sources_of(name) for name in (region, *menu.above.get(region, ())))
+    return _chip(region, label(region), session, next(filter(None, found), ()), pictures, menu.colour(region))
 
 
 def _chip(
-    region: str, name: str, session: Session, source: Source | None, pictures: Mapping[str, str], colour: str
+    region: str, name: str, session: Session, sources: Sequence[Source], pictures: Mapping[str, str], colour: str
 ) -> str:
     name, target = escape(name), escape(region, quote=True)
-    active, own = session.active == region, source is not None and source.region == region
-    picture = f'<img src="{pictures[str(source.seed)]}" alt="" width="40" height="40">' if source else "<i></i>"
-    if source is None:
-        note = "from the base"
-    else:
-        note = f"portrait {source.seed}" if own else f"{source.seed} with {escape(label(source.region))}"
+    active, own = session.active == region, any(source.region == region for source in sources)
     clear = (
         f'<button type="button" class="clear" data-action="clear" data-region="{target}" '
         f'aria-label="Take {name} from the base again" title="Take {name} from the base again">&times;</button>'
@@ -138,9 +136,31 @@ def _chip(
     return (
         f'<div class="chip{" active" if active else ""}{"" if own else " inherits"}" style="--region: {colour}">'
         f'<button type="button" class="choose" data-action="choose" data-region="{target}" '
-        f'aria-pressed="{str(active).lower()}">{picture}<span><b>{name}</b><small>{note}</small></span></button>'
-        f"{clear}</div>"
+        f'aria-pressed="{str(active).lower()}">{_chip_picture(sources, session, pictures)}'
+        f"<span><b>{name}</b><small>{_chip_note(sources, own)}</small></span></button>{clear}</div>"
     )
+
+
+def _chip_picture(sources: Sequence[Source], session: Session, pictures: Mapping[str, str]) -> str:
+    """The source's portrait; where shape and texture differ both, cut from corner to corner, the shape on the left."""
+    if not sources:
+        return "<i></i>"
+    seeds = {part: session.mix.base for part in (SHAPE, TEXTURE)}
+    for source in sources:
+        seeds |= dict.fromkeys((SHAPE, TEXTURE) if source.part == BOTH else (source.part,), source.seed)
+    first, second = (pictures[str(seed)] for seed in seeds.values())
+    over = f'<img class="texture" src="{second}" alt="" width="40" height="40">' if second != first else ""
+    return f'<span class="faces"><img src="{first}" alt="" width="40" height="40">{over}</span>'
+
+
+def _chip_note(sources: Sequence[Source], own: bool) -> str:
+    if not sources:
+        return "from the base"
+    if not own:
+        return f"{sources[0].seed} with {escape(label(sources[0].region))}"
+    if sources[0].part == BOTH:
+        return f"portrait {sources[0].seed}"
+    return ", ".join(f"{source.part} {source.seed}" for source in sources)
 
 
 def empty_views() -> str:
@@ -187,7 +207,7 @@ def notes(comparison: Comparison, mix: Mix) -> str:
 def _summary(comparison: Comparison, mix: Mix) -> str:
     if not mix.used:
         return "Nothing is mixed yet: the result is the base."
-    names = escape(_listed([label(source.region) for source in mix.used]))
+    names = escape(_listed(list(dict.fromkeys(label(source.region) for source in mix.used))))
     if comparison.inside is None:
         return f"Neither the base nor the result shows {names}."
     if comparison.outside is None:

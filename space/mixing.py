@@ -8,12 +8,13 @@ entry whoever made them. No Gradio and no torch in this file.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import CATALOG, FUSION, check_seed
+from sfhub.pipelines.recipe import CATALOG, FUSION, PARTS, SEMANTIC
+from space.visit import Visit
 
-__all__ = ["BASE", "LAYOUT", "Mix", "Session", "Source"]
+__all__ = ["BASE", "BOTH", "LAYOUT", "POSING", "SHAPE", "TEXTURE", "Mix", "Session", "Source"]
 
 BASE = ""
 """Stands for the base portrait where a region could be chosen; no region has an empty name."""
@@ -21,10 +22,11 @@ BASE = ""
 LAYOUT = "/layout"
 """Stands for the pose of the whole picture where a region could be chosen; no node of a tree has such a name."""
 
-GALLERY_LIMIT = 24
-HISTORY_LIMIT = 100
-# Six digits are as good as ten for variety, and a person can read them out or type them.
-SURPRISE_SEEDS = 1_000_000
+BOTH, SHAPE, TEXTURE = PARTS
+"""What a region takes from its source. Only a SemanticStyleGAN tells shape and texture apart."""
+
+POSING = (FUSION, SEMANTIC)
+"""Methods that can take the pose of another portrait."""
 
 
 class Source(NamedTuple):
@@ -33,6 +35,7 @@ class Source(NamedTuple):
     region: str
     seed: int
     strength: float = 1.0
+    part: str = BOTH
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,10 @@ class Mix:
     """A base portrait and the sources of some of its regions, at one truncation psi.
 
     Attributes:
-        method: how `StyleGANPipeline.mix` is to mix.
+        sources: one per region, or two with one strength, one of them for its shape and one for its texture.
+        method: how the pipeline is to mix.
         strength: of everything, by which the strength of each source is multiplied.
+        model: name of the model that the portraits are of.
     """
 
     base: int
@@ -49,6 +54,7 @@ class Mix:
     sources: tuple[Source, ...] = ()
     method: str = CATALOG
     strength: float = 1.0
+    model: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -57,21 +63,42 @@ class Mix:
 
     @property
     def used(self) -> tuple[Source, ...]:
-        """The sources that the method takes; only fusing knows a layout."""
-        return self.sources if self.method == FUSION else self.without(LAYOUT).sources
+        """The sources that the method takes; not every one knows a layout."""
+        return self.sources if self.method in POSING else self.without(LAYOUT).sources
 
-    def source(self, region: str) -> Source | None:
-        """The source of a region, None where the base shows."""
-        return next((source for source in self.sources if source.region == region), None)
+    def source(self, region: str, part: str = BOTH) -> Source | None:
+        """The source of a part of a region, None where the base shows or shape and texture come from two."""
+        return next((source for source in self.sources_of(region) if source.part in (part, BOTH)), None)
+
+    def sources_of(self, region: str) -> tuple[Source, ...]:
+        """All sources of a region: none, one, or one for the shape and one for the texture."""
+        found = (source for source in self.sources if source.region == region)
+        return tuple(sorted(found, key=lambda source: PARTS.index(source.part)))
 
     def with_source(self, source: Source) -> "Mix":
         """This mix with one region's source put in place; in alphabetical order, so that equal mixes are equal."""
         others = [other for other in self.sources if other.region != source.region]
+        if source.part != BOTH:
+            rest = TEXTURE if source.part == SHAPE else SHAPE
+            kept = self.source(source.region, rest)
+            if kept is not None and kept.seed == source.seed:
+                source = source._replace(part=BOTH)
+            elif kept is not None:
+                others.append(kept._replace(part=rest, strength=source.strength))
         return replace(self, sources=tuple(sorted([*others, source])))
 
     def without(self, region: str) -> "Mix":
         """This mix with the base showing in one region."""
         return replace(self, sources=tuple(source for source in self.sources if source.region != region))
+
+    def by(self, model: str, method: str, regions: Sequence[str]) -> "Mix":
+        """The same choices with another model, as far as that has the regions and can do it."""
+        sources = (
+            source
+            for source in self.sources
+            if source.region in (*regions, LAYOUT) and (method == SEMANTIC or source.part == BOTH)
+        )
+        return replace(self, model=model, method=method, sources=tuple(sources))
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> "Mix":
@@ -81,36 +108,41 @@ class Mix:
             InputError: if it is neither one sample nor one mix of samples of one psi, which is all the tab can show.
         """
         *samples, last = recipe["steps"]
-        ingredients = [recipe["steps"][i] for i in last["inputs"]] if last["op"] == "mix" else [last]
+        mixed = last if last["op"] == "mix" else {}
+        ingredients = [recipe["steps"][i] for i in mixed["inputs"]] if mixed else [last]
         psi = ingredients[0].get("truncation_psi")
+        regions = [*mixed.get("regions", ()), *([LAYOUT] if mixed.get("layout") else [])]
+        strengths = mixed.get("strengths", ())
         if (
             any(step["op"] != "sample" or step["label"] is not None for step in ingredients)
             or any(step["truncation_psi"] != psi for step in ingredients)
-            or last.get("query") is not None
+            or mixed.get("query") is not None
+            or len(set(zip(regions, strengths, strict=True))) != len(set(regions))
         ):
             raise InputError(
                 f"This picture took {len(samples) + 1} steps that the tab cannot lay out again, which are one base and "
                 "one portrait per region at a single variety; make it again with `sfhub redo`."
             )
         base, *rest = (step["seed"] for step in ingredients)
-        mix = cls(base=base, psi=psi, method=last.get("method") or CATALOG)
-        regions = [*last.get("regions", ()), *([LAYOUT] if last.get("layout") else [])]
-        for source in zip(regions, rest, last.get("strengths", ()), strict=True):
+        mix = cls(base=base, psi=psi, method=mixed.get("method") or CATALOG)
+        parts = [*mixed.get("parts", ()), *[BOTH] * len(regions)]
+        for source in zip(regions, rest, strengths, parts[: len(regions)], strict=True):
             mix = mix.with_source(Source(*source))
         return mix
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Visit):
     """What one person sees: the mix, the gallery to pick from, what a pick goes to, and the way back.
 
     Attributes:
         mix: what is shown.
-        gallery: seeds on offer, newest first.
         active: the region that the next pick goes to, or `BASE`.
-        past, future: mixes for undo (latest last) and redo (next first).
-        gesture: name of the slider being moved, so that one drag is one step back; None after anything else.
+        part: what of it the next pick goes to.
+        gallery, past, future, gesture: see `Visit`.
     """
+
+    SHOWN: ClassVar[str] = "mix"
 
     mix: Mix
     gallery: tuple[int, ...]
@@ -118,6 +150,7 @@ class Session:
     past: tuple[Mix, ...] = ()
     future: tuple[Mix, ...] = ()
     gesture: str | None = None
+    part: str = BOTH
 
     # Choosing ---------------------------------------------------------------------------------------------------------
 
@@ -129,8 +162,18 @@ class Session:
         """Make a portrait the source of the active region, or the base."""
         if self.active == BASE:
             return self._changed(replace(self.mix, base=seed))
-        before = self.mix.source(self.active)
-        return self._changed(self.mix.with_source(Source(self.active, seed, before.strength if before else 1.0)))
+        strength = 1.0 if self.strength is None else self.strength
+        part = BOTH if self.active == LAYOUT else self.part
+        return self._changed(self.mix.with_source(Source(self.active, seed, strength, part)))
+
+    @property
+    def strength(self) -> float | None:
+        """How strong the source of the active region is, None without one."""
+        return next((source.strength for source in self.mix.sources_of(self.active)), None)
+
+    def set_part(self, part: str) -> "Session":
+        """Let the next pick go to shape and texture, or to one of them."""
+        return replace(self, part=part, gesture=None)
 
     def clear(self, region: str) -> "Session":
         """Let the base show in a region again."""
@@ -153,14 +196,22 @@ class Session:
         """Mix the same choices another way."""
         return self._changed(replace(self.mix, method=method))
 
+    def set_model(self, model: str, method: str, regions: Sequence[str]) -> "Session":
+        """Make the same choices with another model."""
+        return self._changed(self.mix.by(model, method, regions))
+
+    def fitted(self, regions: Sequence[str]) -> "Session":
+        """With nothing chosen for the next pick that the model does not have, as after a step back to another one."""
+        return self if self.active in (BASE, LAYOUT, *regions) else replace(self, active=BASE)
+
     # Sliders ----------------------------------------------------------------------------------------------------------
 
     def set_strength(self, strength: float) -> "Session":
         """Move the active region towards its source; nothing happens if it has none."""
-        source = self.mix.source(self.active)
-        if source is None:
-            return self
-        return self._changed(self.mix.with_source(source._replace(strength=strength)), f"strength of {self.active}")
+        mix = self.mix
+        for source in mix.sources_of(self.active):
+            mix = mix.with_source(source._replace(strength=strength))
+        return self._changed(mix, f"strength of {self.active}") if mix.sources_of(self.active) else self
 
     def set_overall(self, strength: float) -> "Session":
         """Move all that has a source at once."""
@@ -170,54 +221,12 @@ class Session:
         """Set how varied the portraits are."""
         return self._changed(replace(self.mix, psi=psi), "psi")
 
-    # The gallery ------------------------------------------------------------------------------------------------------
-
-    def add(self, seed: Any) -> "Session":
-        """Offer the portrait of a seed.
-
-        Raises:
-            InputError: unless the seed is a whole number in range.
-        """
-        return self._offer([check_seed(seed)])
-
-    def surprise(self, count: int, draw: random.Random) -> "Session":
-        """Offer portraits that were not there before."""
-        fresh: list[int] = []
-        while len(fresh) < count:
-            seed = draw.randrange(SURPRISE_SEEDS)
-            if seed not in self.gallery and seed not in fresh:
-                fresh.append(seed)
-        return self._offer(fresh)
-
-    def _offer(self, seeds: Sequence[int]) -> "Session":
-        return replace(self, gallery=tuple(dict.fromkeys((*seeds, *self.gallery)))[:GALLERY_LIMIT], gesture=None)
-
     # Back and forth ---------------------------------------------------------------------------------------------------
 
-    def undo(self) -> "Session":
-        """Go back one change."""
-        if not self.past:
-            return self
-        *past, mix = self.past
-        return self._showing(mix, tuple(past), (self.mix, *self.future))
-
-    def redo(self) -> "Session":
-        """Go forward one change that was undone."""
-        if not self.future:
-            return self
-        mix, *future = self.future
-        return self._showing(mix, (*self.past, self.mix), tuple(future))
-
-    def _changed(self, mix: Mix, gesture: str | None = None) -> "Session":
-        if mix == self.mix:
-            return replace(self, gesture=gesture)
-        same_gesture = gesture is not None and gesture == self.gesture
-        past = self.past if same_gesture else (*self.past, self.mix)[-HISTORY_LIMIT:]
-        return self._showing(mix, past, (), gesture)
-
     def _showing(
-        self, mix: Mix, past: tuple[Mix, ...], future: tuple[Mix, ...], gesture: str | None = None
+        self, shown: Mix, past: tuple[Mix, ...], future: tuple[Mix, ...], gesture: str | None = None
     ) -> "Session":
-        lost = self.active == LAYOUT and mix.method != FUSION
-        active = BASE if lost else self.active
-        return replace(self, mix=mix, active=active, past=past, future=future, gesture=gesture)
+        session = super()._showing(shown, past, future, gesture)
+        lost = self.active == LAYOUT and shown.method not in POSING
+        part = self.part if shown.method == SEMANTIC else BOTH
+        return replace(session, active=BASE if lost else self.active, part=part)

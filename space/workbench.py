@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import FUSION, read_recipe
+from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.recipe import SEMANTIC, read_recipe
 from sfhub.pipelines.sample import Sample, Segmentation
-from sfhub.pipelines.stylegan import StyleGANPipeline
 from space.accelerator import on_accelerator
 from space.menu import Menu
-from space.mixing import LAYOUT, Mix
+from space.mixing import BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Source
 
-__all__ = ["Comparison", "Workbench"]
+__all__ = ["MEMORY_BYTES", "Comparison", "Memory", "Workbench", "at_rest"]
 
 MEMORY_BYTES = 128 * 2**20
 
@@ -59,17 +59,23 @@ class Workbench:
     """Samples and mixes of one pipeline, computed once each while memory lasts.
 
     Args:
-        pipe: with a region catalog; its progress bars are turned off.
+        pipe: with regions; its progress bars are turned off.
+
+    Attributes:
+        name: of the model.
+        menu: what there is to choose from.
     """
 
-    def __init__(self, pipe: StyleGANPipeline):
+    def __init__(self, pipe: GeneratorPipeline):
         self.pipe = pipe
+        self.name = pipe.model_record["name"]
         self.menu = Menu.of(pipe)
         # Progress bars would fill a server's log; the page shows its own.
         pipe.set_progress_bar_config(disable=True)
         self._generate = on_accelerator(self._generate_missing)
         self._compare = on_accelerator(self._compute_comparison)
         self._remake = on_accelerator(self._compute_remake)
+        self._compose = on_accelerator(self._compute_composition)
         # A code, a picture and two maps: about ten bytes per pixel.
         capacity = max(32, MEMORY_BYTES // (10 * pipe.generator.config.resolution**2))
         self._samples = Memory(capacity)
@@ -78,13 +84,13 @@ class Workbench:
     @property
     def regions(self) -> tuple[str, ...]:
         """Names of the regions that can be given a source, single ones first."""
-        return (*self.menu.single, *self.menu.groups)
+        return self.menu.regions
 
     def samples(self, seeds: Sequence[int], psi: float) -> list[Sample]:
         """The portraits of some seeds, in their order.
 
         Raises:
-            InputError: as `StyleGANPipeline.sample`.
+            InputError: as `sample` of the pipeline.
         """
         known = {seed: self._samples.get((seed, psi)) for seed in seeds}
         missing = [seed for seed, sample in known.items() if sample is None]
@@ -97,7 +103,7 @@ class Workbench:
         """A mix beside its base.
 
         Raises:
-            InputError: as `StyleGANPipeline.mix`.
+            InputError: as `mix` of the pipeline.
         """
         found = self._comparisons.get(mix)
         if found is not None:
@@ -118,7 +124,7 @@ class Workbench:
 
     def _as_offered(self, mix: Mix) -> Mix:
         """A mix by the regions on the menu, where a recipe of Editing in Style has those of the catalog."""
-        if mix.method == FUSION:
+        if mix.method in POSING:
             known = {*self.regions, LAYOUT} >= {source.region for source in mix.sources}
         else:
             region_of, given = self.menu.region_of, [source.region for source in mix.sources]
@@ -131,6 +137,18 @@ class Workbench:
                 "This picture mixes regions that the page does not offer one by one; make it again with `sfhub redo`."
             )
         return mix
+
+    def compose(self, base: Sample, **options: Any) -> Sample:
+        """A portrait of a SemanticStyleGAN with components left out, moved, scaled, or before another background.
+
+        Args:
+            base: the portrait.
+            **options: for `SemanticStyleGANPipeline.compose`.
+
+        Raises:
+            InputError: as that.
+        """
+        return self._compose(base, options)
 
     def remake(self, path: str) -> Sample:
         """The picture that a saved picture's recipe describes, made again.
@@ -156,10 +174,13 @@ class Workbench:
             )
 
     def _generate_missing(self, seeds: list[int], psi: float) -> list[Sample]:
-        return [_at_rest(sample) for sample in self.pipe.sample(seeds, truncation_psi=psi)]
+        return [at_rest(sample) for sample in self.pipe.sample(seeds, truncation_psi=psi)]
 
     def _compute_remake(self, recipe: Mapping[str, Any]) -> Sample:
-        return _at_rest(self.pipe.remake(recipe))
+        return at_rest(self.pipe.remake(recipe))
+
+    def _compute_composition(self, base: Sample, options: Mapping[str, Any]) -> Sample:
+        return at_rest(self.pipe.compose(base, **options))
 
     def _compute_comparison(self, mix: Mix, samples: dict[int, Sample]) -> Comparison:
         samples = {seed: replace(sample, s=sample.s.to(self.pipe.device)) for seed, sample in samples.items()}
@@ -169,20 +190,29 @@ class Workbench:
         changed = np.full_like(after.labels, any(source.region == LAYOUT for source in mix.used), dtype=bool)
         for part in {part for source in mix.used for part in self.menu.parts.get(source.region, ())}:
             changed |= before.mask(part) | after.mask(part)
-        region_of = self.menu.region_of
-        shown = Segmentation(after.labels, tuple(region_of.get(region, region) for region in after.regions))
-        return Comparison(_at_rest(base), _at_rest(result), shown, changed, self.pipe.difference(base, result))
+        difference = self.pipe.difference(base, result)
+        return Comparison(at_rest(base), at_rest(result), self.menu.shown(after), changed, difference)
 
     def _mixed(self, mix: Mix, samples: Mapping[int, Sample]) -> Sample:
-        pictures = {source.region: samples[source.seed] for source in mix.used}
-        strengths = {source.region: source.strength * mix.strength for source in mix.used}
-        layout = pictures.pop(LAYOUT, None)
-        if layout is not None:
-            strengths["layout"] = strengths.pop(LAYOUT)
-        return self.pipe.mix(samples[mix.base], pictures, strengths, layout=layout, method=mix.method)
+        def pictures(part: str) -> dict[str, Sample]:
+            return {source.region: samples[source.seed] for source in mix.used if source.part == part}
+
+        given = pictures(BOTH)
+        strengths = {_name(source): source.strength * mix.strength for source in mix.used}
+        options = {"layout": given.pop(LAYOUT, None)}
+        if mix.method == SEMANTIC:
+            options |= {SHAPE: pictures(SHAPE), TEXTURE: pictures(TEXTURE)}
+        else:
+            options |= {"method": mix.method}
+        return self.pipe.mix(samples[mix.base], given, strengths, **options)
 
 
-def _at_rest(sample: Sample) -> Sample:
+def _name(source: Source) -> str:
+    """What the pipelines call the region of a source where they take strengths."""
+    return "layout" if source.region == LAYOUT else source.region
+
+
+def at_rest(sample: Sample) -> Sample:
     """With the code on the CPU: what was made on an accelerator may outlive the process that had it."""
     return replace(sample, s=sample.s.cpu())
 

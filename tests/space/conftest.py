@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,15 +10,17 @@ import pytest
 # Before Gradio is imported: nothing in the tests calls home.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from space.ui import build_app, launch
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def served(pipe: StyleGANPipeline) -> Iterator[str]:
-    """Address of a page for a pipeline, until it is closed."""
-    page = build_app(pipe)
+def served(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> Iterator[str]:
+    """Address of a page for one pipeline or several, until it is closed."""
+    page = build_app(pipes)
     _, address, _ = launch(page, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield address
     page.close(verbose=False)
@@ -42,6 +44,14 @@ def page_address(tiny_pipeline: StyleGANPipeline, _gradio_folder: None) -> Itera
 def fusion_page_address(fusion_pipeline: StyleGANPipeline, _gradio_folder: None) -> Iterator[str]:
     """Address of a running page whose model has a fusion hierarchy."""
     yield from served(fusion_pipeline)
+
+
+@pytest.fixture(scope="session")
+def families_page_address(
+    fusion_pipeline: StyleGANPipeline, semantic_pipeline: SemanticStyleGANPipeline, _gradio_folder: None
+) -> Iterator[str]:
+    """Address of a running page with a model of either family."""
+    yield from served([fusion_pipeline, semantic_pipeline])
 
 
 @pytest.fixture(scope="session")

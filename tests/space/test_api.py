@@ -106,3 +106,50 @@ def test_redo_reads_no_file_of_the_server_that_was_not_uploaded(page_address, tm
     answer = httpx.get(f"{call}/{event}").text
     assert "event: error" in answer
     assert "recipe" not in answer
+
+
+# Several models
+
+
+@pytest.fixture(scope="module")
+def families(families_page_address, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("downloads")
+    return gradio_client.Client(families_page_address, verbose=False, download_files=folder)
+
+
+SEMANTIC = "SemanticStyleGANPipeline"
+
+
+def test_models_are_chosen_by_name_and_the_first_is_used_without_one(families, fusion_pipeline, semantic_pipeline):
+    assert families.predict(api_name="/models") == ["StyleGANPipeline", SEMANTIC]
+    assert families.predict(model=SEMANTIC, api_name="/regions") == list(semantic_pipeline.regions)
+    for model, pipe in ((SEMANTIC, semantic_pipeline), (None, fusion_pipeline)):
+        path, recipe = families.predict(seed=3, model=model, api_name="/sample")
+        assert pixels(path) == pixels(pipe.sample(3)[0].image)
+        assert families.predict(image=gradio_client.handle_file(path), api_name="/redo")[1] == recipe
+
+
+def test_mix_takes_shape_and_texture_from_two_portraits(families, semantic_pipeline):
+    path, recipe = families.predict(
+        base=1, regions={"mouth": 2}, shape={"hair": 2}, texture={"hair": 3}, layout=3, model=SEMANTIC, api_name="/mix"
+    )
+    a, b, c = semantic_pipeline.sample([1, 2, 3])
+    expected = semantic_pipeline.mix(a, {"mouth": b}, shape={"hair": b}, texture={"hair": c}, layout=c)
+    assert pixels(path) == pixels(expected.image)
+    assert recipe == expected.recipe
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ({"seed": 1, "model": "cars", "api_name": "/sample"}, "There is no model 'cars' on this page"),
+        ({"base": 1, "regions": {}, "shape": {"hair": 2}, "api_name": "/mix"}, "A shape by itself needs a Semantic"),
+        (
+            {"base": 1, "regions": {"hair": 2}, "method": "fusion", "model": SEMANTIC, "api_name": "/mix"},
+            "cannot mix by method 'fusion'",
+        ),
+    ],
+)
+def test_bad_input_for_one_of_several_models_gets_its_sentence(families, call, sentence):
+    with pytest.raises(gradio_client.exceptions.AppError, match=sentence):
+        families.predict(**call)

@@ -35,6 +35,17 @@ def test_a_region_shows_its_source_and_can_be_cleared_but_one_without_cannot():
     assert "portrait 2" in shown
 
 
+def test_shape_and_texture_from_two_portraits_show_both():
+    sources = (Source("hair", 1, part="shape"), Source("hair", 2, part="texture"))
+    session = Session(Mix(3, sources=sources, method="semantic"), (1, 2, 3), active="hair", part="texture")
+    shown = view.chips(session, Menu(("hair",)), {**PICTURES, "3": "data:three"})
+    assert "shape 1, texture 2" in shown
+    assert shown.index("data:one") < shown.index('class="texture" src="data:two"')
+    assert "take the texture of the <b>hair</b> from" in shown
+    items = {item["seed"]: item for item in view.gallery(session, Menu(("hair",)))}
+    assert (items[2]["picked"], items[2]["use"]) == ("true", ", used for texture of hair")
+
+
 def test_the_hint_says_where_the_next_click_goes():
     session = Session(Mix(1), (1, 2), active="hair")
     assert "take the <b>hair</b> from" in view.chips(session, Menu(("hair",)), PICTURES)

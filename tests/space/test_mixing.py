@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfhub.errors import InputError
-from space.mixing import BASE, GALLERY_LIMIT, LAYOUT, Mix, Session, Source
+from sfhub.pipelines.recipe import SEMANTIC
+from space.mixing import BASE, BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Session, Source
+from space.visit import GALLERY_LIMIT
 
 REGIONS = ("eyes", "hair", "mouth")
 START = Session(Mix(1, sources=(Source("hair", 2),)), gallery=(1, 2, 3, 4), active="hair")
@@ -41,6 +43,31 @@ def test_only_fusing_takes_a_pose_and_switching_keeps_it_for_later():
     assert styled.mix.used == (Source("hair", 2),)
     assert styled.active == BASE
     assert styled.set_method("fusion").mix == posed.mix
+
+
+def test_shape_and_texture_of_a_region_have_sources_of_their_own():
+    start = Session(Mix(1, method=SEMANTIC), gallery=(1, 2, 3), active="hair")
+    both = start.pick(2)
+    assert both.mix.sources == (Source("hair", 2),)
+    apart = both.set_strength(0.5).set_part(SHAPE).pick(3)
+    assert apart.mix.sources_of("hair") == (Source("hair", 3, 0.5, SHAPE), Source("hair", 2, 0.5, TEXTURE))
+    assert apart.mix.source("hair") is None
+    assert apart.mix.source("hair", SHAPE).seed == 3
+    assert apart.set_strength(0.25).mix.source("hair", TEXTURE) == Source("hair", 2, 0.25, TEXTURE)
+    assert apart.set_part(TEXTURE).pick(3).mix.sources == (Source("hair", 3, 0.5),)
+    assert apart.set_part(BOTH).pick(1).mix.sources == (Source("hair", 1, 0.5),)
+    assert apart.clear("hair").mix.sources == ()
+    assert apart.choose(LAYOUT).pick(3).mix.source(LAYOUT) == Source(LAYOUT, 3)
+
+
+def test_another_model_makes_the_same_choices_as_far_as_it_can_and_undo_brings_all_back():
+    mix = Mix(1, method=SEMANTIC, model="a", sources=(Source("earrings", 2), Source("hair", 3)))
+    session = Session(mix, (1, 2, 3), active="earrings", part=SHAPE)
+    session = session.choose("eyes").pick(2).choose("earrings")
+    other = session.set_model("b", "catalog", ("eyes", "hair"))
+    assert other.mix == Mix(1, model="b", sources=(Source("hair", 3),))
+    assert (other.part, other.fitted(("eyes", "hair")).active) == (BOTH, BASE)
+    assert other.undo().mix == session.mix
 
 
 def test_strength_without_a_source_changes_nothing():

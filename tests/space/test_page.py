@@ -27,7 +27,7 @@ class Visitor:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(address)
-        self.page.locator(".view.result img").wait_for()
+        self.page.locator(".view.result img").first.wait_for()
         self.page.locator(".portrait img").first.wait_for()
 
     def leave(self) -> None:
@@ -35,7 +35,7 @@ class Visitor:
         assert not self.complaints
 
     def picture(self, view: str = "result") -> str:
-        return self.page.locator(f".view.{view} img").get_attribute("src")
+        return self.page.locator(f".view.{view} img").first.get_attribute("src")
 
     def choose(self, region: str) -> None:
         chip = self.page.locator(f'[data-action="choose"][data-region="{region}"]')
@@ -43,18 +43,18 @@ class Visitor:
         sync_api.expect(chip).to_have_attribute("aria-pressed", "true")
 
     def pick(self, seed: int) -> None:
-        self.page.locator(f'[data-action="pick"][data-seed="{seed}"]').click()
+        self.page.locator(f'[data-action="pick"][data-seed="{seed}"]').first.click()
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.get_by_role("button", name=name, exact=True).first.click()
 
     def sees_another(self, before: str, view: str = "result") -> str:
-        image = self.page.locator(f".view.{view} img")
+        image = self.page.locator(f".view.{view} img").first
         sync_api.expect(image).not_to_have_attribute("src", before)
         return image.get_attribute("src")
 
     def sees(self, picture: str, view: str = "result") -> None:
-        image = self.page.locator(f".view.{view} img")
+        image = self.page.locator(f".view.{view} img").first
         sync_api.expect(image).to_have_attribute("src", picture)
 
     def slider(self, name: str) -> sync_api.Locator:
@@ -62,7 +62,7 @@ class Visitor:
 
     def download(self, path) -> None:
         with self.page.expect_download() as download:
-            self.page.get_by_text("Download PNG").click()
+            self.page.get_by_text("Download PNG").first.click()
         download.value.save_as(path)
 
     def upload(self, path) -> None:
@@ -346,6 +346,51 @@ def test_a_group_covers_its_regions_until_one_has_a_source_of_its_own(fusing):
     fusing.pick(8)
     fusing.sees_another(covered)
     sync_api.expect(mouth).to_have_text("portrait 8")
+
+
+# A model of either family
+
+
+@pytest.fixture
+def families(desktop_context, families_page_address) -> Iterator[Visitor]:
+    visitor = Visitor(desktop_context, families_page_address)
+    yield visitor
+    visitor.leave()
+
+
+def test_one_click_makes_the_same_choices_with_the_other_family(families, semantic_pipeline):
+    first, portrait = families.picture(), families.page.locator(".portrait img").nth(11).get_attribute("src")
+    families.page.get_by_role("radio", name="SemanticStyleGANPipeline (SemanticStyleGAN)").first.check()
+    other = families.sees_another(first)
+    sync_api.expect(families.page.locator(".portrait img").nth(11)).not_to_have_attribute("src", portrait)
+    sync_api.expect(families.page.locator('[data-region="hair"] small').first).to_have_text(
+        f"portrait {FIRST_GALLERY[1]}"
+    )
+    sync_api.expect(families.page.locator('[data-region="earrings"]')).to_have_count(1)
+    sync_api.expect(families.page.get_by_label("Editing in Style")).to_have_count(0)
+    families.press("Undo")
+    families.sees(first)
+    families.press("Redo")
+    families.sees(other)
+
+
+def test_a_region_takes_its_shape_and_its_texture_from_two_portraits(families, semantic_pipeline, tmp_path):
+    first = families.picture()
+    families.page.get_by_role("radio", name="SemanticStyleGANPipeline (SemanticStyleGAN)").first.check()
+    before = families.sees_another(first)
+    families.choose("hair")
+    families.page.get_by_label("Shape only").check()
+    sync_api.expect(families.page.locator(".hint").first).to_contain_text("the shape of the hair")
+    families.pick(5)
+    families.sees_another(before)
+    sync_api.expect(families.page.locator(".chip.active small").first).to_have_text(
+        f"shape 5, texture {FIRST_GALLERY[1]}"
+    )
+    path = tmp_path / "mixed.png"
+    families.download(path)
+    recipe = read_recipe(path)
+    assert sorted(recipe["steps"][-1]["parts"]) == ["shape", "texture"]
+    assert semantic_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
 
 
 def test_one_slider_moves_everything_to_the_base(visitor):

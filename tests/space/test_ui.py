@@ -1,3 +1,4 @@
+import gradio as gr
 import pytest
 
 from sfhub.errors import InputError
@@ -13,4 +14,18 @@ def test_a_model_without_a_region_catalog_is_refused_in_one_sentence(tiny_genera
 def test_only_the_named_endpoints_can_be_called_from_outside(tiny_pipeline):
     page = build_app(tiny_pipeline)
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert public == {"regions", "sample", "mix", "redo"}
+    assert public == {"models", "regions", "sample", "mix", "redo"}
+
+
+def test_the_picker_is_there_where_there_is_something_to_pick(tiny_pipeline, semantic_pipeline):
+    def pickers(*pipes) -> list[bool]:
+        radios = [block for block in build_app(pipes).blocks.values() if isinstance(block, gr.Radio)]
+        return [radio.visible for radio in radios if radio.label == "Model"]
+
+    assert pickers(tiny_pipeline) == [False]
+    assert pickers(tiny_pipeline, semantic_pipeline) == [True]
+
+
+def test_two_models_of_one_name_are_refused(tiny_pipeline):
+    with pytest.raises(InputError, match="Two models of this page are called 'StyleGANPipeline'"):
+        build_app([tiny_pipeline, tiny_pipeline])

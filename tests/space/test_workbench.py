@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from sfhub.errors import InputError
+from sfhub.pipelines.recipe import SEMANTIC
 from sfhub.pipelines.sample import Segmentation
-from space.mixing import LAYOUT, Mix, Source
+from space.mixing import LAYOUT, SHAPE, TEXTURE, Mix, Source
+from space.pictures import colour_of, hex_colour
 from space.workbench import Comparison, Memory, Workbench
 
 
@@ -72,6 +74,37 @@ def test_a_picture_of_another_model_is_refused_by_name(workbench, tiny_generator
     for use in (workbench.read_mix, workbench.remake):
         with pytest.raises(InputError, match=r"made with the model cars .*, but this page runs StyleGANPipeline"):
             use(path)
+
+
+def test_a_mix_of_components_takes_shape_texture_and_pose_from_where_it_is_told(semantic_pipeline, tmp_path):
+    workbench = Workbench(semantic_pipeline)
+    a, b, c, d = semantic_pipeline.sample([1, 2, 3, 4])
+    expected = semantic_pipeline.mix(a, {"mouth": d}, {"hair": 0.5}, shape={"hair": b}, texture={"hair": c}, layout=d)
+    sources = (Source("hair", 2, 0.5, SHAPE), Source("hair", 3, 0.5, TEXTURE), Source("mouth", 4), Source(LAYOUT, 4))
+    mix = Mix(1, 0.7, tuple(sorted(sources)), method=SEMANTIC)
+    found = workbench.compare(mix)
+    assert found.result.image.tobytes() == expected.image.tobytes()
+    assert workbench.read_mix(found.result.save(tmp_path / "a.png")) == mix
+
+
+def test_the_map_of_components_has_the_regions_of_the_menu_in_their_colours(semantic_pipeline):
+    workbench = Workbench(semantic_pipeline)
+    menu, shown = workbench.menu, workbench.compare(Mix(1, method=SEMANTIC)).segmentation
+    assert set(shown.regions) == set(semantic_pipeline.regions)
+    classes = semantic_pipeline.segment(semantic_pipeline.sample(1)[0])
+    for region in semantic_pipeline.regions:
+        covered = [classes.mask(part) for part in semantic_pipeline.parts(region)]
+        assert (shown.mask(region) == np.any(covered, axis=0)).all()
+        assert menu.colour(region) == hex_colour(colour_of(shown.regions.index(region)))
+
+
+def test_shape_and_texture_of_different_strengths_cannot_be_laid_out(semantic_pipeline, tmp_path):
+    a, b = semantic_pipeline.sample([1, 2])
+    half = semantic_pipeline.mix(a, shape={"hair": b}, strength=0.5)
+    step = half.recipe["steps"][-1]
+    step |= {"regions": ["hair", "hair"], "parts": ["shape", "texture"], "strengths": [0.5, 1.0], "inputs": [0, 1, 1]}
+    with pytest.raises(InputError, match="cannot lay out again"):
+        Workbench(semantic_pipeline).read_mix(half.save(tmp_path / "a.png"))
 
 
 def test_memory_forgets_what_was_used_longest_ago():
