@@ -13,6 +13,8 @@ import gradio as gr
 
 from sfhub.errors import InputError
 from sfhub.pipelines.recipe import SEMANTIC, check_seed
+from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
+from space.build_face_work import backdrop
 from space.files import saved
 from space.mixing import BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Source
 from space.models import Models
@@ -25,7 +27,8 @@ ENDPOINT = {"concurrency_id": "api", "concurrency_limit": 1}
 
 
 def add_endpoints(models: Models) -> None:
-    """Add `/models`, `/regions`, `/sample`, `/mix` and `/redo` to the `gr.Blocks` that is being built."""
+    """Add `/models`, `/regions`, `/sample`, `/mix`, `/redo` and, where a model can, `/build_face` to the `gr.Blocks`
+    that is being built."""
 
     def bench(model: str | None) -> Workbench:
         return models[model] if model else models.first
@@ -83,6 +86,41 @@ def add_endpoints(models: Models) -> None:
             found = (bench(model) if model else models.maker(image)).remake(image)
             return saved(found), found.recipe
 
+    def build_face(
+        seed: int,
+        without: list | None = None,
+        move: dict | None = None,
+        zoom: dict | None = None,
+        background: int | None = None,
+        picture: str | None = None,
+        truncation_psi: float = 0.7,
+        model: str | None = None,
+    ) -> tuple[str, dict]:
+        """The portrait of a seed with components left out (["glasses"]), moved ({"eyes": [0.1, -0.2]}, right and down
+        in halves of the image) and scaled ({"mouth": 1.5}, about the middle of the image).
+
+        It stands in front of the background of seed `background`, or of a picture file.
+        """
+        with errors_as_sentences():
+            workbench = models[model] if model else builders[0]
+            pipe = workbench.pipe
+            if not isinstance(pipe, SemanticStyleGANPipeline):
+                raise InputError(f"The model {model} has no components; choose {builders[0].name}.")
+            base, behind = workbench.samples([check_seed(seed)], truncation_psi)[0], None
+            if background is not None:
+                behind = workbench.samples([check_seed(background)], truncation_psi)[0]
+            if picture is not None:
+                behind = backdrop(picture).image
+            found = workbench.compose(
+                base,
+                without=_as_list(without),
+                move=_as_mapping(move or {}, "move"),
+                zoom=_as_mapping(zoom or {}, "zoom"),
+                background=behind,
+            )
+            return saved(found), found.recipe
+
+    builders = [workbench for workbench in models.values() if isinstance(workbench.pipe, SemanticStyleGANPipeline)]
     gr.api(names, api_name="models", **ENDPOINT)
     gr.api(regions, api_name="regions", **ENDPOINT)
     with gr.Column(visible=False):
@@ -99,6 +137,12 @@ def add_endpoints(models: Models) -> None:
         given = [seed, sources, strength, psi, layout, method, model, shapes, textures]
         gr.on([], mix, given, outputs, api_name="mix", **ENDPOINT)
         gr.on([], redo, [upload, model], outputs, api_name="redo", **ENDPOINT)
+        if builders:
+            without, move, zoom = (gr.JSON(None, label=label) for label in ("without", "move", "zoom"))
+            background = gr.Number(None, precision=0, label="background")
+            photograph = gr.File(label="picture", type="filepath", file_types=["image"])
+            given = [seed, without, move, zoom, background, photograph, psi, model]
+            gr.on([], build_face, given, outputs, api_name="build_face", **ENDPOINT)
 
 
 def _mix(workbench: Workbench, base: int, psi: float, method: str | None) -> Mix:
@@ -117,6 +161,12 @@ def _as_mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f'The {what} {value!r} cannot be used; give an object such as {{"hair": 2}}.')
     return value
+
+
+def _as_list(names: Any) -> list[str]:
+    if not isinstance(names or [], list):
+        raise InputError(f'The components {names!r} cannot be left out; give a list such as ["glasses"].')
+    return names or []
 
 
 def _source(region: str, value: Any, strength: float, part: str) -> Source:

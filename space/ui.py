@@ -14,13 +14,13 @@ from typing import Any
 import gradio as gr
 
 from sfhub.pipelines.generator import GeneratorPipeline
-from space import api, label_regions, mix_regions
+from space import api, build_face, label_regions, mix_regions
 from space.models import Models
 from space.workbench import Workbench
 
 __all__ = ["TABS", "build_app", "launch"]
 
-TABS: Sequence[ModuleType] = (mix_regions, label_regions)
+TABS: Sequence[ModuleType] = (mix_regions, build_face, label_regions)
 
 HERE = Path(__file__).parent
 

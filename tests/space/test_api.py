@@ -139,6 +139,23 @@ def test_mix_takes_shape_and_texture_from_two_portraits(families, semantic_pipel
     assert recipe == expected.recipe
 
 
+def test_build_face_composes_and_takes_backgrounds(families, semantic_pipeline, tmp_path):
+    green = Image.new("RGB", (40, 30), (10, 200, 30))
+    green.save(tmp_path / "green.png")
+    a, b = semantic_pipeline.sample([1, 2])
+    calls = [
+        ({}, {}),
+        ({"background": 2}, {"background": b}),
+        ({"picture": gradio_client.handle_file(tmp_path / "green.png")}, {"background": green}),
+    ]
+    done = {"without": ["glasses"], "move": {"hair": [0.25, -0.5]}, "zoom": {"mouth": 1.5}}
+    for options, theirs in calls:
+        path, recipe = families.predict(seed=1, **done, **options, api_name="/build_face")
+        expected = semantic_pipeline.compose(a, **done, **theirs)
+        assert pixels(path) == pixels(expected.image)
+        assert recipe == expected.recipe
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -148,6 +165,11 @@ def test_mix_takes_shape_and_texture_from_two_portraits(families, semantic_pipel
             {"base": 1, "regions": {"hair": 2}, "method": "fusion", "model": SEMANTIC, "api_name": "/mix"},
             "cannot mix by method 'fusion'",
         ),
+        ({"seed": 1, "model": "StyleGANPipeline", "api_name": "/build_face"}, "has no components"),
+        ({"seed": 1, "without": ["wheel"], "api_name": "/build_face"}, "There is no region 'wheel'"),
+        ({"seed": 1, "without": "hair", "api_name": "/build_face"}, "give a list such as"),
+        ({"seed": 1, "move": {"hair": 1}, "api_name": "/build_face"}, "give two numbers"),
+        ({"seed": 1, "zoom": {"hair": 0}, "api_name": "/build_face"}, "take a number from"),
     ],
 )
 def test_bad_input_for_one_of_several_models_gets_its_sentence(families, call, sentence):
