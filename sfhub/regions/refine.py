@@ -44,6 +44,7 @@ def refine_query(
     learning_rate: float = 0.2,
     seed: int = 2,
     truncation_psi: float = 0.7,
+    layout: Tensor | None = None,
     progress: bool = True,
 ) -> Tensor:
     """Improve the query of one region.
@@ -59,6 +60,8 @@ def refine_query(
         learning_rate: of Adam, for the logits of the query; falls to 0 along a cosine.
         seed: of images and pairs.
         truncation_psi: of the images.
+        layout: a layout query `[S]` (`sfhub.regions.layout`). Every reference is then seen in the layout of its base,
+            and the query takes no channel of it.
         progress: show a bar.
 
     Returns:
@@ -75,18 +78,25 @@ def refine_query(
     logits = query.clamp(START, 1 - START).logit().requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    free = torch.ones_like(query) if layout is None else 1 - layout
     for _ in tqdm(range(steps), desc=f"Refining {region}", disable=not progress):
         base, other = _draw_pairs(shows, batch_size, source)
-        mixed = interpolate_styles(codes[base], codes[other], logits.sigmoid())
+        reference, reference_image, reference_labels = codes[other], images[other], labels[other]
+        if layout is not None:
+            reference = interpolate_styles(codes[base], reference, free)
+            with torch.no_grad():
+                reference_image, reference_labels = render_regions(generator, catalog, reference, parser)
+        mixed = interpolate_styles(codes[base], reference, logits.sigmoid())
         image = generator.synthesis(mixed)
-        inside = edited_region(labels[base], labels[other], _labels(generator, catalog, mixed, image, parser), index)
+        mixed_labels = _labels(generator, catalog, mixed, image, parser)
+        inside = edited_region(labels[base], reference_labels, mixed_labels, index)
         change = mean_change(color_difference(image, images[base]), inside)
-        whole = mean_change(color_difference(images[other], images[base]), inside)
+        whole = mean_change(color_difference(reference_image, images[base]), inside)
         loss = -_objective(*(part.mean() for part in (*change, *whole)))
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
-    return (logits.detach() > 0).to(query.dtype)
+    return (logits.detach() > 0).to(query.dtype) * free
 
 
 def _objective(inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ and step, so a training that was killed goes on from its last checkpoint to the 
 import json
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
@@ -32,7 +34,9 @@ from sfhub.models.fusion import FusionHierarchy, FusionResult
 from sfhub.models.layers import SQRT2
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import METHODS, RegionCatalog
+from sfhub.regions.layout import layout_query
 from sfhub.regions.masks import MIN_SHARE
+from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
@@ -55,12 +59,19 @@ logger = logging.getLogger(__name__)
 
 STAGES = ("align", "fuse", "joint")
 RELEVANCES = METHODS | {"query": "default_queries"}
-"""What `FusionTraining.relevance` may be: the catalog's buffer by name."""
+"""What `FusionTraining.relevance` may be, besides `guide`: the catalog's buffer by name."""
+
+GUIDE = "guide"
+UNCLAIMED = 0.1
+"""How much influence counts beside the claims of a guide."""
 
 FREE_SETTINGS = ("log_steps", "save_steps")
 """Settings that a training may change when it goes on."""
 
 WEIGHTS_STREAM = 2_718_281_828  # far from the seeds of codes, so that no network starts as a code's latent
+
+CERTAIN = 1e-3
+"""Distance of a coefficient from 0 or 1 at which it is close enough."""
 
 PerStage = tuple[float, float, float]
 
@@ -79,17 +90,22 @@ class FusionTraining:
             the last counts in the second, which makes no image and leaves the align blender alone. The paper's third
             stage has no mask loss. On the portraits at the root, an align weight of 0.5 shut the align blender for good
             and one of 0.01 let it pull everything to the layout code.
+        layout_weight: of a term that the paper does not have: the align coefficient close to the layout query
+            (`sfhub.regions.layout`), for portraits only, whose parser sees attributes. The masks cannot tell the pose
+            of a head from the shape of its hair.
         contrastive_weight: of a term that the paper does not have: each region of the result close to its source's
             in the generator's features and far from the other sources'.
         mask_decay: factor on the mask loss from one level of the tree to the next. The root aligns the pose of all that
             is below it; the masks of smaller regions are mostly shapes, which should come from their source.
         epsilon: perturbation strength of equation 4; 1 is an exchange of the whole code.
         relevance: where the channels' weights come from: `activation` (the paper's M), `influence` or `query` (the
-            measured default queries) of the catalog.
+            measured default queries) of the catalog; `guide` for queries that are measured when the training starts, on
+            pairs in one layout, so that no region claims what belongs to the layout.
+        guide_steps: gradient steps on each query of the guide.
         base_probability: share of samples in which one code serves as layout and as one of the two sources, as when
             a region of an image is replaced; in the others all are independent.
         batch_size: samples per step and process where images are made; three images each.
-        code_batch_size: the same in the second stage, which makes none.
+        code_batch_size: the same where none are made: in the second stage, and in the first without the mask loss.
         learning_rate: of Adam with betas (0, 0.99) in each of the three stages, falling to a tenth over the stage. The
             parameters of a blender are about 100 in size, so that 1 is as cautious as 0.01 elsewhere.
         truncation_psi: of all codes.
@@ -110,10 +126,12 @@ class FusionTraining:
     local_weight: PerStage = (0.0, 0.0, 2.0)
     align_weight: PerStage = (0.1, 0.0, 0.2)
     fusion_weight: PerStage = (0.2, 1.0, 1.0)
+    layout_weight: PerStage = (0.0, 0.0, 0.0)
     contrastive_weight: PerStage = (0.0, 0.0, 0.0)
     mask_decay: float = 1.0
     epsilon: float = 0.5
     relevance: str = "influence"
+    guide_steps: int = 60
     base_probability: float = 0.0
     batch_size: int = 8
     code_batch_size: int = 64
@@ -132,6 +150,10 @@ PRESETS: dict[str, FusionTraining] = {
     # The shipped portraits: small networks, losses at half the resolution, half an hour on two CPU cores.
     "portraits": FusionTraining(
         hidden_widths=(256, 256),
+        relevance=GUIDE,
+        mask_weight=(0.0, 0.0, 0.0),
+        align_weight=(0.0, 0.0, 0.0),
+        layout_weight=(1.0, 0.0, 1.0),
         stage_steps=(150, 250, 300),
         learning_rate=(2.0, 2.0, 0.5),
         mask_decay=0.25,
@@ -219,8 +241,12 @@ def train_fusion(
     hierarchy = _new_hierarchy(config, generator, tree).to(device)
     optimizer = torch.optim.Adam(hierarchy.parameters(), lr=config.learning_rate[0], betas=(0.0, 0.99), fused=True)
     std = sample_styles(generator, 1024, config.seed, config.truncation_psi).std(dim=0).clamp(min=1e-6)
-    weights = _channel_weights(config.relevance, catalog, members)
-    objective = _Objective(config, generator, catalog, parser, hierarchy, members, weights, std)
+    layout, claims = None, None
+    if config.relevance == GUIDE or any(config.layout_weight):
+        with accelerator.main_process_first():
+            layout, claims = _guide(config, generator, catalog, parser, out_dir / "guide.safetensors")
+    weights = _channel_weights(config.relevance, catalog, members, claims)
+    objective = _Objective(config, generator, catalog, parser, hierarchy, members, weights, std, layout)
 
     # Restore.
     step, checkpoint = 0, out_dir / "checkpoint.safetensors"
@@ -292,6 +318,7 @@ class _Objective:
         members: for every inner node which of the catalog's regions make up each of its two, `[2, R]`.
         weights: for every inner node the channels' weights `[2, S]` (equation 8).
         std: standard deviation of the channels, `[S]`.
+        layout: the layout query `[S]`, if there is one.
     """
 
     config: FusionTraining
@@ -302,13 +329,15 @@ class _Objective:
     members: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
     std: Tensor
+    layout: Tensor | None
 
     @torch.no_grad()
     def draw(self, depth: int, stage: str, seed: int) -> _Scene:
         """Random codes for the nodes of a level."""
         tree, config = self.hierarchy.tree, self.config
         levels = tree.levels()
-        count = config.code_batch_size if stage == "fuse" else config.batch_size
+        imageless = stage == "fuse" or (stage == "align" and not config.mask_weight[0])
+        count = config.code_batch_size if imageless else config.batch_size
         children = [child for node in levels[depth] for child in tree.children[node]]
         above = {child for level in levels[:depth] for node in level for child in tree.children[node]}
         rest = [leaf for leaf in tree.leaves if leaf in above]
@@ -342,20 +371,23 @@ class _Objective:
             node: self.hierarchy.nets[node].align_only(self._pair(scene, node).flatten(0, 1), layout)
             for node in scene.nodes
         }
-        image, activations = self._render(self._climb(results, scene, layout))
-        regions = self._regions(image, activations)
-        with torch.no_grad():
-            layout_regions = self._regions(*self._render(scene.layout))
+        with_masks = self.config.mask_weight[0] > 0
+        if with_masks:
+            regions = self._regions(*self._render(self._climb(results, scene, layout)))
+            with torch.no_grad():
+                layout_regions = self._regions(*self._render(scene.layout))
         rows = []
         for node, result in results.items():
             pair = self._pair(scene, node)
             aligned = result.code.unflatten(0, pair.shape[:2])
-            masks, layout_masks = (region_masks(part, self.members[node]) for part in (regions, layout_regions))
             losses = {
-                "mask": mask_loss(masks, layout_masks.repeat(1, 2, 1, 1)),
                 "align": _mean_or_zero(result.align_coefficient),
                 "fusion": fusion_loss(aligned / self.std, pair / self.std, self.weights[node]),
             }
+            losses |= self._layout(node, result)
+            if with_masks:
+                masks, layout_masks = (region_masks(part, self.members[node]) for part in (regions, layout_regions))
+                losses["mask"] = mask_loss(masks, layout_masks.repeat(1, 2, 1, 1))
             rows.append((losses, self._own(aligned, pair, node)))
         return rows
 
@@ -397,6 +429,7 @@ class _Objective:
                 "align": _mean_or_zero(result.align_coefficient),
                 "fusion": fusion_loss(code / self.std, pair / self.std, self.weights[node]),
             }
+            losses |= self._layout(node, result)
             if with_masks:
                 losses["mask"] = mask_loss(masks, region_masks(layout_regions, self.members[node]))
             if with_contrast:
@@ -431,6 +464,14 @@ class _Objective:
             for index in (0, 1)
         ]
         return torch.stack(losses).sum()
+
+    def _layout(self, node: str, result: FusionResult) -> dict[str, Tensor]:
+        """Cross-entropy between the layout query and the align coefficient, by the name of its weight."""
+        if self.layout is None or not result.align_coefficient.numel():
+            return {}
+        wanted = self.hierarchy.nets[node].aligned_rows.enlarge(self.layout)
+        found = result.align_coefficient.float().clamp(CERTAIN, 1 - CERTAIN)
+        return {"layout": -torch.where(wanted > 0.5, found, 1 - found).log().mean()}
 
     def _pair(self, scene: _Scene, node: str) -> Tensor:
         """The codes of a node's two children, `[2, B, S]`."""
@@ -472,8 +513,9 @@ def _mean_or_zero(coefficient: Tensor) -> Tensor:
 
 def _check(config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog) -> None:
     catalog.check_generator(generator)
-    if config.relevance not in RELEVANCES:
-        raise InputError(f"There is no relevance {config.relevance!r}; choose one of {', '.join(RELEVANCES)}.")
+    known = [*RELEVANCES, GUIDE]
+    if config.relevance not in known:
+        raise InputError(f"There is no relevance {config.relevance!r}; choose one of {', '.join(known)}.")
     if min(config.stage_steps) < 0 or sum(config.stage_steps) < 1:
         raise InputError(f"Stages of {config.stage_steps} steps train nothing; give at least one stage a step.")
     if not 0 < config.initial_alignment < 1:
@@ -501,13 +543,48 @@ def _members(catalog: RegionCatalog, tree: RegionTree) -> dict[str, Tensor]:
     return {node: torch.stack([rows[child] for child in tree.children[node]]) for node in tree.inner}
 
 
-def _channel_weights(relevance: str, catalog: RegionCatalog, members: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _guide(
+    config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None, path: Path
+) -> tuple[Tensor, Tensor]:
+    """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
+
+    Raises:
+        InputError: without a parser that sees attributes.
+    """
+    device = generator.device
+    if path.is_file():
+        stored = load_file(path)
+        return stored["layout"].to(device), stored["claims"].to(device)
+    layout = layout_query(generator, parser, truncation_psi=config.truncation_psi)
+    claims = [
+        refine_query(
+            generator,
+            catalog,
+            region,
+            query * (1 - layout),
+            parser,
+            steps=config.guide_steps,
+            truncation_psi=config.truncation_psi,
+            layout=layout,
+        )
+        for region, query in zip(catalog.regions, catalog.default_queries, strict=True)
+    ]
+    partial = path.with_suffix(".partial")
+    save_file({"layout": layout.contiguous(), "claims": torch.stack(claims)}, partial)
+    os.replace(partial, path)
+    return layout, torch.stack(claims)
+
+
+def _channel_weights(
+    relevance: str, catalog: RegionCatalog, members: Mapping[str, Tensor], claims: Tensor | None = None
+) -> dict[str, Tensor]:
     """Equation 8 for every inner node, `[2, S]`.
 
     M of several regions is the sum of theirs. An influence I is a mean change inside against that outside; two regions
-    compare by these odds I / (1 - I), several count as the one that is changed most.
+    compare by these odds I / (1 - I), several count as the one that is changed most. So do the claims of a guide; where
+    both regions have one, or none, influence decides a little.
     """
-    table = getattr(catalog, RELEVANCES[relevance])
+    table = claims + UNCLAIMED * catalog.influence if relevance == GUIDE else getattr(catalog, RELEVANCES[relevance])
     if relevance == "influence":
         table = table / (1 - table).clamp(min=1e-3)
     weights = {}

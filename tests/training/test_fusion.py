@@ -13,6 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin  # noqa: F401 - before torch counts threads
+from safetensors.torch import save_file
 from torch import nn
 
 from sfhub.errors import InputError
@@ -102,7 +103,7 @@ def test_every_region_of_the_result_comes_from_its_own_source_after_the_fuse_sta
 
 
 def test_the_align_stage_moves_regions_to_where_the_layout_has_them(tmp_path):
-    config = dataclasses.replace(TINY, stage_steps=(60, 0, 0), batch_size=8, fusion_weight=(0, 0, 0), log_steps=15)
+    config = dataclasses.replace(TINY, stage_steps=(200, 0, 0), batch_size=8, fusion_weight=(0, 0, 0), log_steps=15)
     config = dataclasses.replace(config, align_weight=(0.01, 0, 0), common_layers=None, save_steps=10_000)
     config = dataclasses.replace(config, learning_rate=(5.0, 1.0, 1.0))
     train(tmp_path, config)
@@ -296,3 +297,21 @@ def test_gradients_flow_from_soft_masks_to_the_style_code():
     _, activations = generator.synthesis(s, return_activations=[catalog.layer])
     (gradient,) = torch.autograd.grad(soft_clusters(catalog, activations[catalog.layer])[:, 0].sum(), s)
     assert gradient.abs().sum() > 0
+
+
+def test_a_guide_without_a_parser_that_sees_attributes_is_refused(tmp_path):
+    generator, catalog = model()
+    config = dataclasses.replace(TINY, relevance="guide")
+    with pytest.raises(InputError, match="only the portrait parser sees"):
+        train_fusion(config, generator, catalog, TREE, tmp_path)
+
+
+def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
+    generator, catalog = model()
+    layout = (torch.arange(generator.style_layout.size) % 3 == 0).float()
+    save_file({"layout": layout, "claims": torch.zeros(4, len(layout))}, tmp_path / "guide.safetensors")
+    config = dataclasses.replace(TINY, layout_weight=(1.0, 0.0, 0.0), stage_steps=(200, 0, 0), mask_weight=(0.0,) * 3)
+    records = []
+    train_fusion(config, generator, catalog, TREE, tmp_path, callback=records.append)
+    first, last = ([r["layout"] for r in records if r["level"] == 0][i] for i in (0, -1))
+    assert last < 0.5 * first
