@@ -1,10 +1,10 @@
 """Figures, films, tables and JSON of SemanticStyleGAN: what its paper shows, and what `semantic_stylegan` measures.
 
-    save_components   components appearing one by one, with their pseudo-depths     figures 5 and 22
-    save_films        interpolation, as frames, GIF, MP4 and a strip of pictures    figure 7
-    place_foreground  the foreground moved and scaled before photographs            figure 8
-    mix_grid          one region after the other from several references            figure 18
-    save_samples      uncurated pictures beside their masks and depths              figures 6 and 21
+save_components   components appearing one by one, with their pseudo-depths     figures 5 and 22
+save_films        interpolation, as frames, GIF, MP4 and a strip of pictures    figure 7
+place_foreground  the foreground moved and scaled before photographs            figure 8
+mix_grid          one region after the other from several references            figure 18
+save_samples      uncurated pictures beside their masks and depths              figures 6 and 21
 """
 
 import json
@@ -200,9 +200,7 @@ def mix_grid(
 # Figures 6 and 21 ---------------------------------------------------------------------------------------------------
 
 
-def save_samples(
-    pipe: SemanticStyleGANPipeline, samples: Sequence[Sample], path: str | Path, columns: int = 4
-) -> Path:
+def save_samples(pipe: SemanticStyleGANPipeline, samples: Sequence[Sample], path: str | Path, columns: int = 4) -> Path:
     """Draw pictures, each with its refined mask and the pseudo-depth of what is foremost, pixel by pixel.
 
     Args:

@@ -258,9 +258,10 @@ def measure_locality(
         progress: show bars.
 
     Returns:
-        One row per set of pairs, region and method: `pairs_with` ("any poses" or "different poses"), `region`,
-        `method` (`FUSION` or `EDITING_IN_STYLE`), `transfer`, `leak`, `spill` and `pairs`; with `curves` the row of
-        *Editing in Style* has `leak_at_same_transfer` (None if it never transfers as much).
+        One row per set of pairs, region and method: `pairs_with` ("any poses", "different poses", or "one layout", in
+        which every reference was brought into the layout of its base first, so that pose is no part of what a swap
+        changes), `region`, `method` (`FUSION` or `EDITING_IN_STYLE`), `transfer`, `leak`, `spill` and `pairs`; with
+        `curves` the row of *Editing in Style* has `leak_at_same_transfer` (None if it never transfers as much).
 
     Raises:
         InputError: for a node that is not in the tree or covers a region that the catalog does not have, or parts of
@@ -278,6 +279,8 @@ def measure_locality(
     if turn is not None:
         degrees = torch.cat([turn(generator.synthesis(part)) for part in codes.flatten(0, 1).split(batch_size)])
         chosen["different poses"] = codes[degrees.view(pairs, 2).diff(dim=1)[:, 0].abs() >= TURNED]
+    brought = mix_region(hierarchy, hierarchy.tree.root, *codes.unbind(dim=1))
+    chosen["one layout"] = torch.stack([codes[:, 0], brought], dim=1)
     rows = []
     for name, part in chosen.items():
         if not len(part):

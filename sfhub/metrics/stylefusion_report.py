@@ -30,6 +30,7 @@ __all__ = [
     "save_strips",
 ]
 
+
 def save_heat_maps(maps: Mapping[str, Mapping[str, Tensor]], bases: Mapping[str, Tensor], path: str | Path) -> Path:
     """Draw maps of colour difference, a row for each set of them, on one scale of colours.
 

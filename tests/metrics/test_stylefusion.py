@@ -146,7 +146,7 @@ def test_the_reports_can_be_opened_and_quote_what_was_measured(model, rows, tmp_
     table = report.save_locality(rows, tmp_path / "new", pairs=20)
     assert json.loads((tmp_path / "new" / "locality.json").read_text()) == {"pairs": 20, "rows": rows}
     assert (tmp_path / "new" / "locality.md").read_text() == table
-    assert "Pairs with different poses" in table and table.count("| left |") == 2
+    assert "Pairs with different poses" in table and table.count("| left |") == 3
     report.save_distances({"generator": 3.06, "hair": 13.17}, tmp_path)
     assert "| Fréchet distance | 3.06 | 13.17 |" in (tmp_path / "frechet.md").read_text()
     base, references = codes(generator, 3).split([1, 2])
