@@ -33,8 +33,8 @@ from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy, FusionResult
 from sfhub.models.layers import SQRT2
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.layout import layout_query
 from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
@@ -62,6 +62,9 @@ RELEVANCES = METHODS | {"query": "default_queries"}
 """What `FusionTraining.relevance` may be, besides `guide`: the catalog's buffer by name."""
 
 GUIDE = "guide"
+COLOURS = 0.3
+"""How much a guide counts what changes in the picture, beside what changes in the attributes of a region."""
+
 UNCLAIMED = 0.1
 """How much influence counts beside the claims of a guide."""
 
@@ -91,16 +94,17 @@ class FusionTraining:
             stage has no mask loss. On the portraits at the root, an align weight of 0.5 shut the align blender for good
             and one of 0.01 let it pull everything to the layout code.
         layout_weight: of a term that the paper does not have: the align coefficient close to the layout query
-            (`sfhub.regions.layout`), for portraits only, whose parser sees attributes. The masks cannot tell the pose
-            of a head from the shape of its hair.
+            (`sfhub.regions.attribute_query`), for portraits only, whose parser sees attributes. The masks cannot tell
+            the pose of a head from the shape of its hair.
         contrastive_weight: of a term that the paper does not have: each region of the result close to its source's
             in the generator's features and far from the other sources'.
         mask_decay: factor on the mask loss from one level of the tree to the next. The root aligns the pose of all that
             is below it; the masks of smaller regions are mostly shapes, which should come from their source.
         epsilon: perturbation strength of equation 4; 1 is an exchange of the whole code.
         relevance: where the channels' weights come from: `activation` (the paper's M), `influence` or `query` (the
-            measured default queries) of the catalog; `guide` for queries that are measured when the training starts, on
-            pairs in one layout, so that no region claims what belongs to the layout.
+            measured default queries) of the catalog; `guide` for queries that are measured when the training starts, by
+            attributes and on pairs in one layout, so that no region claims what belongs to the layout or to another
+            region. For portraits only.
         guide_steps: gradient steps on each query of the guide.
         base_probability: share of samples in which one code serves as layout and as one of the two sources, as when
             a region of an image is replaced; in the others all are independent.
@@ -131,7 +135,7 @@ class FusionTraining:
     mask_decay: float = 1.0
     epsilon: float = 0.5
     relevance: str = "influence"
-    guide_steps: int = 60
+    guide_steps: int = 80
     base_probability: float = 0.0
     batch_size: int = 8
     code_batch_size: int = 64
@@ -548,6 +552,9 @@ def _guide(
 ) -> tuple[Tensor, Tensor]:
     """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
 
+    By colour, small regions claim the channels of what they lie in, glasses those of the skin; attributes tell them
+    apart.
+
     Raises:
         InputError: without a parser that sees attributes.
     """
@@ -555,24 +562,17 @@ def _guide(
     if path.is_file():
         stored = load_file(path)
         return stored["layout"].to(device), stored["claims"].to(device)
-    layout = layout_query(generator, parser, truncation_psi=config.truncation_psi)
-    claims = [
-        refine_query(
-            generator,
-            catalog,
-            region,
-            query * (1 - layout),
-            parser,
-            steps=config.guide_steps,
-            truncation_psi=config.truncation_psi,
-            layout=layout,
-        )
-        for region, query in zip(catalog.regions, catalog.default_queries, strict=True)
-    ]
+    psi, claims = config.truncation_psi, torch.zeros_like(catalog.influence)
+    layout = attribute_query(generator, parser, LAYOUT, truncation_psi=psi)
+    for row, region, query in zip(claims, catalog.regions, catalog.default_queries, strict=True):
+        row += attribute_query(generator, parser, region, taken=layout, steps=config.guide_steps, truncation_psi=psi)
+        start, steps = query * (1 - layout), config.guide_steps
+        seen = refine_query(generator, catalog, region, start, parser, steps=steps, truncation_psi=psi, layout=layout)
+        row += COLOURS * seen
     partial = path.with_suffix(".partial")
-    save_file({"layout": layout.contiguous(), "claims": torch.stack(claims)}, partial)
+    save_file({"layout": layout.contiguous(), "claims": claims}, partial)
     os.replace(partial, path)
-    return layout, torch.stack(claims)
+    return layout, claims
 
 
 def _channel_weights(

@@ -1,4 +1,4 @@
-"""The layout query turns heads and leaves the looks of people alone, on the built-in portraits."""
+"""Attribute queries: that of the layout turns heads and leaves the looks of people alone, on the built-in portraits."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from sfhub.errors import InputError
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
-from sfhub.regions.layout import layout_query
+from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.sampling import sample_styles
 
 YAW, SKIN, HAIR = (ATTRIBUTE_VECTOR_NAMES.index(name) for name in ("yaw", "skin_tone", "hair_red"))
@@ -21,7 +21,7 @@ def pipe():
 
 
 def test_the_query_carries_the_turn_of_the_head_and_no_colours(pipe):
-    query = layout_query(pipe.generator, pipe.parser, steps=40, batch_size=4, pool=50, progress=False)
+    query = attribute_query(pipe.generator, pipe.parser, LAYOUT, steps=40, batch_size=4, pool=50, progress=False)
     assert query.shape == (pipe.generator.style_layout.size,) and set(query.unique().tolist()) <= {0.0, 1.0}
     base, other = sample_styles(pipe.generator, 48, seed=77, truncation_psi=0.7).chunk(2)
     seen = {
@@ -40,11 +40,19 @@ def test_the_query_carries_the_turn_of_the_head_and_no_colours(pipe):
 
 def test_without_a_parser_that_sees_attributes_it_is_refused(pipe):
     with pytest.raises(InputError, match="only the portrait parser sees"):
-        layout_query(pipe.generator, None)
+        attribute_query(pipe.generator, None, LAYOUT)
+
+
+def test_an_unknown_group_and_taken_channels_are_heeded(pipe):
+    with pytest.raises(InputError, match="'ears'"):
+        attribute_query(pipe.generator, pipe.parser, "ears")
+    taken = torch.zeros(pipe.generator.style_layout.size)
+    taken[::2] = 1
+    few = {"steps": 3, "batch_size": 2, "pool": 4, "progress": False}
+    assert not attribute_query(pipe.generator, pipe.parser, "hair", taken=taken, **few)[::2].any()
 
 
 def test_the_same_seed_finds_the_same_query(pipe):
     few = {"steps": 2, "batch_size": 2, "pool": 4, "progress": False}
-    assert torch.equal(
-        layout_query(pipe.generator, pipe.parser, **few), layout_query(pipe.generator, pipe.parser, **few)
-    )
+    first, second = (attribute_query(pipe.generator, pipe.parser, LAYOUT, **few) for _ in range(2))
+    assert torch.equal(first, second)
