@@ -35,7 +35,7 @@ from sfhub.models.layers import SQRT2
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.masks import MIN_SHARE
+from sfhub.regions.masks import MIN_SHARE, region_shares, render_regions
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
@@ -553,7 +553,7 @@ def _guide(
     """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
 
     By colour, small regions claim the channels of what they lie in, glasses those of the skin; attributes tell them
-    apart.
+    apart, and the larger region has the better claim.
 
     Raises:
         InputError: without a parser that sees attributes.
@@ -569,10 +569,27 @@ def _guide(
         start, steps = query * (1 - layout), config.guide_steps
         seen = refine_query(generator, catalog, region, start, parser, steps=steps, truncation_psi=psi, layout=layout)
         row += COLOURS * seen
+    claims = _settled(claims, _areas(config, generator, catalog, parser))
     partial = path.with_suffix(".partial")
     save_file({"layout": layout.contiguous(), "claims": claims}, partial)
     os.replace(partial, path)
     return layout, claims
+
+
+def _settled(claims: Tensor, areas: Tensor) -> Tensor:
+    """Claims `[R, S]`, those on one channel weakened as much as their region is smaller than the largest claimant."""
+    claimants = (claims > 0) * areas[:, None]
+    return claims * claimants / claimants.amax(dim=0).clamp(min=1e-6)
+
+
+@torch.no_grad()
+def _areas(
+    config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None
+) -> Tensor:
+    """Mean share of the picture that each region of the catalog covers, `[R]`."""
+    codes = sample_styles(generator, 128, config.seed, config.truncation_psi)
+    labels = torch.cat([render_regions(generator, catalog, part, parser)[1] for part in codes.split(32)])
+    return region_shares(labels, len(catalog.regions)).mean(dim=0)
 
 
 def _channel_weights(

@@ -24,7 +24,7 @@ from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
 from sfhub.training.checkpoint import read_checkpoint
-from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
+from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, _settled, train_fusion
 from sfhub.training.fusion_losses import (
     channel_weights,
     contrastive_loss,
@@ -315,3 +315,8 @@ def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
     train_fusion(config, generator, catalog, TREE, tmp_path, callback=records.append)
     first, last = ([r["layout"] for r in records if r["level"] == 0][i] for i in (0, -1))
     assert last < 0.5 * first
+
+
+def test_of_two_claims_on_one_channel_the_larger_regions_is_the_better_one():
+    claims, areas = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.5]]), torch.tensor([0.2, 0.1])
+    assert torch.allclose(_settled(claims, areas), torch.tensor([[1.0, 1.0, 0.0], [0.5, 0.0, 0.5]]))
