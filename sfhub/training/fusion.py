@@ -552,8 +552,8 @@ def _guide(
 ) -> tuple[Tensor, Tensor]:
     """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
 
-    By colour, small regions claim the channels of what they lie in, glasses those of the skin; attributes tell them
-    apart, and the larger region has the better claim.
+    Regions claim channels by attributes and, less, by colours. By colours small regions claim those of what they lie in,
+    too, glasses those of the skin; there the larger region has the better claim.
 
     Raises:
         InputError: without a parser that sees attributes.
@@ -562,14 +562,18 @@ def _guide(
     if path.is_file():
         stored = load_file(path)
         return stored["layout"].to(device), stored["claims"].to(device)
-    psi, claims = config.truncation_psi, torch.zeros_like(catalog.influence)
+    psi, steps = config.truncation_psi, config.guide_steps
     layout = attribute_query(generator, parser, LAYOUT, truncation_psi=psi)
-    for row, region, query in zip(claims, catalog.regions, catalog.default_queries, strict=True):
-        row += attribute_query(generator, parser, region, taken=layout, steps=config.guide_steps, truncation_psi=psi)
-        start, steps = query * (1 - layout), config.guide_steps
-        seen = refine_query(generator, catalog, region, start, parser, steps=steps, truncation_psi=psi, layout=layout)
-        row += COLOURS * seen
-    claims = _settled(claims, _areas(config, generator, catalog, parser))
+    of_attributes = [
+        attribute_query(generator, parser, region, taken=layout, steps=steps, truncation_psi=psi)
+        for region in catalog.regions
+    ]
+    of_colours = [
+        refine_query(generator, catalog, region, start, parser, steps=steps, truncation_psi=psi, layout=layout)
+        for region, start in zip(catalog.regions, catalog.default_queries * (1 - layout), strict=True)
+    ]
+    areas = _areas(config, generator, catalog, parser)
+    claims = torch.stack(of_attributes) + COLOURS * _settled(torch.stack(of_colours), areas)
     partial = path.with_suffix(".partial")
     save_file({"layout": layout.contiguous(), "claims": claims}, partial)
     os.replace(partial, path)
