@@ -552,8 +552,8 @@ def _guide(
 ) -> tuple[Tensor, Tensor]:
     """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
 
-    Regions claim channels by attributes and, less, by colours. By colours small regions claim those of what they lie in,
-    too, glasses those of the skin; there the larger region has the better claim.
+    Regions claim channels by attributes and, less, by colours. By colours small regions claim those of what they lie
+    in, too, glasses those of the skin; there the larger region has the better claim.
 
     Raises:
         InputError: without a parser that sees attributes.
