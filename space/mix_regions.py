@@ -28,7 +28,7 @@ __all__ = ["TITLE", "build", "suits"]
 
 TITLE = "Mix regions"
 
-FIRST_GALLERY = (10, 2, 1, 3, 4, 5, 6, 7, 8, 9, 11, 12)  # the first two make a mix that shows at once
+FIRST_GALLERY = (10, 2, 21, 6, 27, 3, 7, 18, 5, 11, 8, 4)  # the first two make a mix that shows at once
 FIRST_REGION = "hair"
 SURPRISES = 6
 METHODS = [("StyleFusion", FUSION), ("Editing in Style", CATALOG)]
