@@ -25,7 +25,8 @@ def test_the_readme_script_runs_and_the_picture_is_made_again_from_the_file(pipe
 
 
 def test_it_has_the_regions_of_a_portrait_and_a_style_space_wide_enough_for_editing(pipe):
-    assert set(pipe.regions) == REGIONS
+    assert set(pipe.catalog.regions) == REGIONS
+    assert set(pipe.regions) >= REGIONS | {"skin"}
     assert pipe.generator.style_layout.size >= 1_500
 
 
@@ -60,7 +61,7 @@ def test_the_weights_fit_the_wheel_and_are_data_only():
 def test_the_overlay_shows_the_parsers_outlines_by_region(pipe):
     sample = pipe.sample(4)[0]
     found = pipe.segment(sample)
-    assert found.regions == pipe.regions
+    assert found.regions == pipe.catalog.regions
     image = torch.tensor(np.asarray(sample.image)).float().permute(2, 0, 1) / 127.5 - 1
     mask = pipe.catalog.region_labels(pipe.parser.segment(image[None]))[0]
     assert (torch.as_tensor(found.labels) == mask).float().mean() > 0.99

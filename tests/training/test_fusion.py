@@ -228,7 +228,7 @@ def test_checkpoint_of_other_settings_is_refused_in_one_sentence(tmp_path):
 
 def test_shipped_presets_name_known_relevances_and_all_stages():
     for config in PRESETS.values():
-        assert config.relevance in ("activation", "influence", "query") and len(config.stage_steps) == 3
+        assert config.relevance in ("activation", "influence", "query", "guide") and len(config.stage_steps) == 3
 
 
 # The losses.
