@@ -45,6 +45,7 @@ def refine_query(
     seed: int = 2,
     truncation_psi: float = 0.7,
     layout: Tensor | None = None,
+    leak: float = WANTED_LEAK,
     progress: bool = True,
 ) -> Tensor:
     """Improve the query of one region.
@@ -62,6 +63,7 @@ def refine_query(
         truncation_psi: of the images.
         layout: a layout query `[S]` (`sfhub.regions.layout`). Every reference is then seen in the layout of its base,
             and the query takes no channel of it.
+        leak: how much more the region shall change than the rest; a higher one costs transfer.
         progress: show a bar.
 
     Returns:
@@ -92,17 +94,17 @@ def refine_query(
         inside = edited_region(labels[base], reference_labels, mixed_labels, index)
         change = mean_change(color_difference(image, images[base]), inside)
         whole = mean_change(color_difference(reference_image, images[base]), inside)
-        loss = -_objective(*(part.mean() for part in (*change, *whole)))
+        loss = -_objective(leak, *(part.mean() for part in (*change, *whole)))
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
     return (logits.detach() > 0).to(query.dtype) * free
 
 
-def _objective(inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
+def _objective(leak: float, inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
     """Transfer less spill, less what the change outside exceeds its allowance by."""
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
-    excess = (MARGIN * WANTED_LEAK * outside - inside).clamp(min=0)
+    excess = (MARGIN * leak * outside - inside).clamp(min=0)
     return inside / whole_inside - outside / whole_outside - PENALTY * excess / whole_inside
 
 
