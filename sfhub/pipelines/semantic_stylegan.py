@@ -54,6 +54,12 @@ class Component:
     mask: np.ndarray
     depth: np.ndarray
 
+KNOWN = 1.2
+"""Positions up to which a class is shown; 1 is the border of the pictures it learned from."""
+
+ABSENT = -30.0
+"""Depth of what is not there."""
+
 
 class SemanticStyleGANPipeline(GeneratorPipeline):
     """Generate, mix, segment, compare, interpolate and compose pictures of one SemanticStyleGAN.
@@ -383,7 +389,13 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             return self.generator.synthesis(w_plus)
         presence = torch.cat([arrangement.presence for _, arrangement in parts])
         coords = self._coordinates([arrangement for _, arrangement in parts])
-        return self.generator.synthesis(w_plus, composition_mask=presence, coords=coords)
+        G = self.generator
+        hidden, depths = G.local(w_plus, coords)
+        depths = _within(depths, coords)
+        masks, weights = G.compose(depths, presence)
+        features = G.local_generators.features(hidden, weights.flatten(2)).unflatten(2, depths.shape[2:])
+        image, mask, coarse_mask = G.render(features, masks)
+        return SemanticStyleGANOutput(image, mask, coarse_mask, depths)
 
     def _coordinates(self, arrangements: Sequence[Arrangement]) -> Tensor | None:
         """Positions of all classes `[B, K, 2, h, w]`, None if they are the usual ones, which costs less."""
@@ -409,7 +421,9 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         The depths `[K, h, w]` come with them, for the local generators run once for all.
         """
         G = self.generator
-        hidden, depths = G.local(w_plus, self._coordinates([arrangement]))
+        coords = self._coordinates([arrangement])
+        hidden, depths = G.local(w_plus, coords)
+        depths = _within(depths, coords)
         outputs = []
         for chunk in self.progress_bar(self._chunks(subsets)):
             presence = w_plus.new_zeros(len(chunk), G.config.num_classes)
@@ -465,3 +479,15 @@ def _place(name: str, place: Sequence[float]) -> list[float]:
 
 def _factor(name: str, factor: float) -> float:
     return check_number(factor, 1 / MAX_ZOOM, MAX_ZOOM, f"The zoom of {name!r}")
+
+
+def _within(depths: Tensor, coords: Tensor | None) -> Tensor:
+    """Depths `[B, K, h, w]` without what lies far outside the positions that the generator learned.
+
+    The position features repeat, so a face that is made small would be seen again and again around itself.
+    """
+    if coords is None:
+        return depths
+    outside = (coords if coords.ndim == 5 else coords[None]).abs().amax(dim=2) > KNOWN
+    outside[:, 0] = False  # the background goes on
+    return depths.masked_fill(outside, ABSENT)
