@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sfhub.metrics.stylefusion import mix_region
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.attributes import (
@@ -21,12 +22,10 @@ from sfhub.portraits.attributes import (
 )
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS
 from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.attribute_query import LAYOUT
 from sfhub.regions.sampling import sample_styles
 
-__all__ = ["LAYOUT", "attribute_scores", "measure_attributes"]
-
-LAYOUT = "layout"
-"""Name of the group of attributes, and of the mix, that is about pose and light."""
+__all__ = ["attribute_scores", "measure_attributes"]
 
 
 def attribute_scores(found: Tensor, target: Tensor, visible: Tensor) -> dict[str, float]:
@@ -98,7 +97,7 @@ def measure_attributes(
             if name == LAYOUT:
                 yield hierarchy.mix({tree.root: one}, {tree.root: other})
             else:
-                yield hierarchy.mix({tree.root: one, name: other}, {tree.root: one})
+                yield mix_region(hierarchy, name, one, other)
 
     before, wanted = seen(base.split(batch_size)), seen(source.split(batch_size))
     report = {}
