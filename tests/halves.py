@@ -20,6 +20,13 @@ class HalvesParser:
         return mask
 
 
+class NeverRightParser(HalvesParser):
+    """Sees the west everywhere."""
+
+    def segment(self, image):
+        return torch.zeros_like(super().segment(image))
+
+
 @torch.no_grad()
 def halves_generator() -> StyleGAN2Generator:
     """StyleGAN2 of 8 pixels: the constant's channel 0 is the left half and channel 1 the right.

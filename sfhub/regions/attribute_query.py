@@ -33,7 +33,6 @@ def attribute_query(
     parser: PortraitParser | None,
     group: str,
     *,
-    taken: Tensor | None = None,
     steps: int = 150,
     batch_size: int = 8,
     pool: int = 200,
@@ -48,7 +47,6 @@ def attribute_query(
         generator: of portraits.
         parser: of portraits.
         group: `LAYOUT`, or a region, of `sfhub.portraits.latents.ATTRIBUTE_GROUPS`.
-        taken: channels that cannot be part of it, `[S]` of zeros and ones; none if None.
         steps: of Adam.
         batch_size: pairs per step.
         pool: number of random images from which the pairs are drawn.
@@ -73,7 +71,6 @@ def attribute_query(
         seen = torch.cat([parser(generator.synthesis(part)).attributes for part in codes.split(50)])
     spread = seen.var(dim=0).clamp(min=1e-4)
     own = own.to(seen.device)
-    free = torch.ones_like(codes[0]) if taken is None else 1 - taken
     source = torch.Generator().manual_seed(seed)
     logits = torch.full_like(codes[0], -0.5).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=learning_rate)
@@ -81,7 +78,7 @@ def attribute_query(
     for _ in tqdm(range(steps), desc=f"Attributes of {group}", disable=not progress):
         base = torch.randint(pool, (batch_size,), generator=source)
         other = (base + torch.randint(1, pool, (batch_size,), generator=source)) % pool
-        mixed = interpolate_styles(codes[base], codes[other], free * logits.sigmoid())
+        mixed = interpolate_styles(codes[base], codes[other], logits.sigmoid())
         found = parser(generator.synthesis(mixed)).attributes
         wanted = torch.where(own, seen[other], seen[base])
         error = ((found - wanted).square() / spread).mean(dim=0)
@@ -89,4 +86,4 @@ def attribute_query(
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
-    return (logits.detach() > 0).to(codes.dtype) * free
+    return (logits.detach() > 0).to(codes.dtype)

@@ -44,7 +44,6 @@ def refine_query(
     learning_rate: float = 0.2,
     seed: int = 2,
     truncation_psi: float = 0.7,
-    layout: Tensor | None = None,
     leak: float = WANTED_LEAK,
     progress: bool = True,
 ) -> Tensor:
@@ -61,8 +60,6 @@ def refine_query(
         learning_rate: of Adam, for the logits of the query; falls to 0 along a cosine.
         seed: of images and pairs.
         truncation_psi: of the images.
-        layout: a layout query `[S]` (`sfhub.regions.layout`). Every reference is then seen in the layout of its base,
-            and the query takes no channel of it.
         leak: how much more the region shall change than the rest; a higher one costs transfer.
         progress: show a bar.
 
@@ -80,35 +77,35 @@ def refine_query(
     logits = query.clamp(START, 1 - START).logit().requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    free = torch.ones_like(query) if layout is None else 1 - layout
     for _ in tqdm(range(steps), desc=f"Refining {region}", disable=not progress):
-        base, other = _draw_pairs(shows, batch_size, source)
-        reference, reference_image, reference_labels = codes[other], images[other], labels[other]
-        if layout is not None:
-            reference = interpolate_styles(codes[base], reference, free)
-            with torch.no_grad():
-                reference_image, reference_labels = render_regions(generator, catalog, reference, parser)
-        mixed = interpolate_styles(codes[base], reference, logits.sigmoid())
+        base, other = draw_pairs(shows, batch_size, source)
+        mixed = interpolate_styles(codes[base], codes[other], logits.sigmoid())
         image = generator.synthesis(mixed)
-        mixed_labels = _labels(generator, catalog, mixed, image, parser)
-        inside = edited_region(labels[base], reference_labels, mixed_labels, index)
+        mixed_labels = labels_of(generator, catalog, mixed, image, parser)
+        inside = edited_region(labels[base], labels[other], mixed_labels, index)
         change = mean_change(color_difference(image, images[base]), inside)
-        whole = mean_change(color_difference(reference_image, images[base]), inside)
-        loss = -_objective(leak, *(part.mean() for part in (*change, *whole)))
+        whole = mean_change(color_difference(images[other], images[base]), inside)
+        loss = -objective(leak, *(part.mean() for part in (*change, *whole)))
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
-    return (logits.detach() > 0).to(query.dtype) * free
+    return (logits.detach() > 0).to(query.dtype)
 
 
-def _objective(leak: float, inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
-    """Transfer less spill, less what the change outside exceeds its allowance by."""
+def objective(leak: float, inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
+    """Transfer less spill, less what the change outside exceeds its allowance by; of one region, or of each of several.
+
+    Args:
+        leak: wanted ratio of the change inside to that outside.
+        inside, outside: mean change by the edit.
+        whole_inside, whole_outside: mean change by a swap of the whole code.
+    """
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
     excess = (MARGIN * leak * outside - inside).clamp(min=0)
     return inside / whole_inside - outside / whole_outside - PENALTY * excess / whole_inside
 
 
-def _draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
     """Base and reference of random pairs `[count]` of different images, at least one of which shows the region."""
     showing = shows.nonzero()[:, 0].cpu()
     one = showing[torch.randint(len(showing), (count,), generator=source)]
@@ -118,7 +115,7 @@ def _draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Ten
 
 
 @torch.no_grad()
-def _labels(
+def labels_of(
     generator: StyleGAN2Generator, catalog: RegionCatalog, codes: Tensor, image: Tensor, parser: Parser | None
 ) -> Tensor:
     """Region map of images that are there already."""

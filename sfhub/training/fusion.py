@@ -25,7 +25,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
@@ -35,8 +36,8 @@ from sfhub.models.layers import SQRT2
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.masks import MIN_SHARE, region_shares, render_regions
-from sfhub.regions.refine import refine_query
+from sfhub.regions.claims import region_claims
+from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
@@ -62,9 +63,6 @@ RELEVANCES = METHODS | {"query": "default_queries"}
 """What `FusionTraining.relevance` may be, besides `guide`: the catalog's buffer by name."""
 
 GUIDE = "guide"
-COLOURS = 0.3
-"""How much a guide counts what changes in the picture, beside what changes in the attributes of a region."""
-
 UNCLAIMED = 0.1
 """How much influence counts beside the claims of a guide."""
 
@@ -102,10 +100,10 @@ class FusionTraining:
             is below it; the masks of smaller regions are mostly shapes, which should come from their source.
         epsilon: perturbation strength of equation 4; 1 is an exchange of the whole code.
         relevance: where the channels' weights come from: `activation` (the paper's M), `influence` or `query` (the
-            measured default queries) of the catalog; `guide` for queries that are measured when the training starts, by
-            attributes and on pairs in one layout, so that no region claims what belongs to the layout or to another
-            region. For portraits only.
-        guide_steps: gradient steps on each query of the guide.
+            measured default queries) of the catalog; `guide` for claims that are settled among all regions when the
+            training starts (`sfhub.regions.claims`), so that none has what belongs to the layout or to another one.
+            For portraits only, since the layout's channels are told by attributes.
+        guide_steps: gradient steps on the claims.
         base_probability: share of samples in which one code serves as layout and as one of the two sources, as when
             a region of an image is replaced; in the others all are independent.
         batch_size: samples per step and process where images are made; three images each.
@@ -135,7 +133,7 @@ class FusionTraining:
     mask_decay: float = 1.0
     epsilon: float = 0.5
     relevance: str = "influence"
-    guide_steps: int = 80
+    guide_steps: int = 150
     base_probability: float = 0.0
     batch_size: int = 8
     code_batch_size: int = 64
@@ -550,50 +548,28 @@ def _members(catalog: RegionCatalog, tree: RegionTree) -> dict[str, Tensor]:
 def _guide(
     config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None, path: Path
 ) -> tuple[Tensor, Tensor]:
-    """The layout query `[S]` and what each region claims of the other channels `[R, S]`; kept in a file.
-
-    Regions claim channels by attributes and, less, by colours. By colours small regions claim those of what they lie
-    in, too, glasses those of the skin; there the larger region has the better claim.
+    """The layout query `[S]` and which region claims each of the other channels `[R, S]`; kept in a file.
 
     Raises:
-        InputError: without a parser that sees attributes.
+        InputError: without a parser that sees attributes, or for a file of another generator.
     """
     device = generator.device
+    made_with = {"steps": str(config.guide_steps), "truncation_psi": str(config.truncation_psi)}
     if path.is_file():
-        stored = load_file(path)
-        return stored["layout"].to(device), stored["claims"].to(device)
-    psi, steps = config.truncation_psi, config.guide_steps
-    layout = attribute_query(generator, parser, LAYOUT, truncation_psi=psi)
-    of_attributes = [
-        attribute_query(generator, parser, region, taken=layout, steps=steps, truncation_psi=psi)
-        for region in catalog.regions
-    ]
-    of_colours = [
-        refine_query(generator, catalog, region, start, parser, steps=steps, truncation_psi=psi, layout=layout)
-        for region, start in zip(catalog.regions, catalog.default_queries * (1 - layout), strict=True)
-    ]
-    areas = _areas(config, generator, catalog, parser)
-    claims = torch.stack(of_attributes) + COLOURS * _settled(torch.stack(of_colours), areas)
+        with safe_open(path, "pt") as stored:
+            if stored.metadata() == made_with:
+                layout, claims = stored.get_tensor("layout").to(device), stored.get_tensor("claims").to(device)
+                if claims.shape != catalog.influence.shape:
+                    raise InputError(f"The guide {path} is of another generator or catalog; train in a new folder.")
+                return layout, claims
+    layout = attribute_query(generator, parser, LAYOUT, truncation_psi=config.truncation_psi)
+    claims = region_claims(
+        generator, catalog, layout, parser, steps=config.guide_steps, truncation_psi=config.truncation_psi
+    )
     partial = path.with_suffix(".partial")
-    save_file({"layout": layout.contiguous(), "claims": claims}, partial)
+    save_file({"layout": layout.contiguous(), "claims": claims.contiguous()}, partial, made_with)
     os.replace(partial, path)
     return layout, claims
-
-
-def _settled(claims: Tensor, areas: Tensor) -> Tensor:
-    """Claims `[R, S]`, those on one channel weakened as much as their region is smaller than the largest claimant."""
-    claimants = (claims > 0) * areas[:, None]
-    return claims * claimants / claimants.amax(dim=0).clamp(min=1e-6)
-
-
-@torch.no_grad()
-def _areas(
-    config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None
-) -> Tensor:
-    """Mean share of the picture that each region of the catalog covers, `[R]`."""
-    codes = sample_styles(generator, 128, config.seed, config.truncation_psi)
-    labels = torch.cat([render_regions(generator, catalog, part, parser)[1] for part in codes.split(32)])
-    return region_shares(labels, len(catalog.regions)).mean(dim=0)
 
 
 def _channel_weights(

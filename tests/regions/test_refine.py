@@ -6,14 +6,7 @@ import torch
 from sfhub.metrics.separability import measure_queries
 from sfhub.regions.build import build_catalog
 from sfhub.regions.refine import refine_query
-from tests.halves import REGIONS, HalvesParser, halves_generator
-
-
-class NeverRightParser(HalvesParser):
-    """Sees the west everywhere."""
-
-    def segment(self, image):
-        return torch.zeros_like(super().segment(image))
+from tests.halves import REGIONS, HalvesParser, NeverRightParser, halves_generator
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
 from sfhub.training.checkpoint import read_checkpoint
-from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, _settled, train_fusion
+from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
 from sfhub.training.fusion_losses import (
     channel_weights,
     contrastive_loss,
@@ -309,7 +309,7 @@ def test_a_guide_without_a_parser_that_sees_attributes_is_refused(tmp_path):
 def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
     generator, catalog = model()
     layout = (torch.arange(generator.style_layout.size) % 3 == 0).float()
-    save_file({"layout": layout, "claims": torch.zeros(4, len(layout))}, tmp_path / "guide.safetensors")
+    save_guide(tmp_path, layout)
     config = dataclasses.replace(TINY, layout_weight=(1.0, 0.0, 0.0), stage_steps=(200, 0, 0), mask_weight=(0.0,) * 3)
     records = []
     train_fusion(config, generator, catalog, TREE, tmp_path, callback=records.append)
@@ -317,6 +317,18 @@ def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
     assert last < 0.5 * first
 
 
-def test_of_two_claims_on_one_channel_the_larger_regions_is_the_better_one():
-    claims, areas = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.5]]), torch.tensor([0.2, 0.1])
-    assert torch.allclose(_settled(claims, areas), torch.tensor([[1.0, 1.0, 0.0], [0.5, 0.0, 0.5]]))
+def save_guide(folder, layout, steps=TINY.guide_steps):
+    """A guide without claims, as if one had been made with `steps`."""
+    made_with = {"steps": str(steps), "truncation_psi": str(TINY.truncation_psi)}
+    save_file({"layout": layout, "claims": torch.zeros(4, len(layout))}, folder / "guide.safetensors", made_with)
+
+
+def test_a_guide_of_other_settings_is_not_used_again_and_one_of_another_generator_is_refused(tmp_path):
+    generator, catalog = model()
+    config = dataclasses.replace(TINY, relevance="guide")
+    save_guide(tmp_path, torch.zeros(generator.style_layout.size), steps=1)
+    with pytest.raises(InputError, match="only the portrait parser sees"):  # it would have to be made anew
+        train_fusion(config, generator, catalog, TREE, tmp_path)
+    save_guide(tmp_path, torch.zeros(7))
+    with pytest.raises(InputError, match="of another generator"):
+        train_fusion(config, generator, catalog, TREE, tmp_path)

@@ -1,0 +1,110 @@
+"""Which region every style channel belongs to, settled among all regions at once.
+
+Queries of *Editing in Style* may overlap: a channel that shades cheeks and lids serves an edit of the skin and one of
+the eyes. In a fused code it can come from one source only. Claims are therefore found together: each channel divides
+itself among the regions by a softmax, and gradient ascent improves what is measured of every region
+(`sfhub.metrics.separability`), while the softmax sharpens until each channel has one owner. Not in StyleFusion, whose
+weights M (equation 8) compare activations, channel by channel.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+from tqdm.auto import tqdm
+
+from sfhub.editing.transfer import interpolate_styles
+from sfhub.errors import InputError
+from sfhub.metrics.color import color_difference
+from sfhub.metrics.separability import WANTED_LEAK, edited_region, is_present, mean_change
+from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.masks import Parser, render_regions
+from sfhub.regions.refine import draw_pairs, labels_of, objective
+from sfhub.regions.sampling import sample_styles
+
+__all__ = ["region_claims"]
+
+# Logits of channels inside and outside a region's default query before the first step.
+START = 1.0
+# By how much the softmax is sharper after the last step.
+SHARPER = 4.0
+
+
+def region_claims(
+    generator: StyleGAN2Generator,
+    catalog: RegionCatalog,
+    layout: Tensor,
+    parser: Parser | None = None,
+    *,
+    steps: int = 150,
+    batch_size: int = 4,
+    pool: int = 256,
+    learning_rate: float = 0.2,
+    seed: int = 5,
+    truncation_psi: float = 0.7,
+    leak: float = WANTED_LEAK,
+    progress: bool = True,
+) -> Tensor:
+    """Give every style channel that is not the layout's to one region, by gradient.
+
+    In each step a few bases take each region from a reference that was brought into the layout of its base.
+
+    Args:
+        generator, catalog: of one model.
+        layout: the layout query, `[S]` of zeros and ones, see `sfhub.regions.attribute_query`.
+        parser: whose masks say where a region is; the catalog's clusters if None.
+        steps: of Adam.
+        batch_size: pairs per region and step.
+        pool: number of random images from which the pairs are drawn.
+        learning_rate: of Adam, for the logits; falls to 0 along a cosine.
+        seed: of images and pairs.
+        truncation_psi: of the images.
+        leak: how much more a region shall change than the rest.
+        progress: show a bar.
+
+    Returns:
+        `[R, S]` of zeros and ones, in the order of `catalog.regions`: the regions of no two rows share a channel.
+
+    Raises:
+        InputError: if the layout is of another generator, or no image of the pool shows one of the regions.
+    """
+    catalog.check_generator(generator)
+    queries = catalog.default_queries
+    if layout.shape != queries.shape[1:]:
+        raise InputError(f"The layout query has {len(layout)} channels and the catalog {queries.shape[1]}.")
+    count, free = len(queries), 1 - layout.to(queries)
+    codes = sample_styles(generator, pool, seed, truncation_psi)
+    rendered = [render_regions(generator, catalog, part, parser) for part in codes.split(64)]
+    images, labels = (torch.cat(parts) for parts in zip(*rendered, strict=True))
+    shows = torch.stack([is_present(labels == index) for index in range(count)])
+    for name, shown in zip(catalog.regions, shows, strict=True):
+        if not shown.any():
+            raise InputError(f"None of {pool} random images shows the region {name!r}, so no channel can be its own.")
+
+    source = torch.Generator().manual_seed(seed)
+    region = torch.arange(count, device=codes.device).repeat_interleave(batch_size)
+    index = region[:, None, None]
+    logits = (START * (2 * queries * free - 1)).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=learning_rate, betas=(0.8, 0.99))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in tqdm(range(steps), desc="Claims of the regions", disable=not progress):
+        drawn = [draw_pairs(shown, batch_size, source) for shown in shows]
+        base, other = (torch.cat(part) for part in zip(*drawn, strict=True))
+        reference = interpolate_styles(codes[base], codes[other], free)
+        reference_image, reference_labels = render_regions(generator, catalog, reference, parser)
+        claims = (logits * (1 + (SHARPER - 1) * step / steps)).softmax(dim=0) * free
+        mixed = interpolate_styles(codes[base], reference, claims[region])
+        image = generator.synthesis(mixed)
+        inside = edited_region(
+            labels[base] == index,
+            reference_labels == index,
+            labels_of(generator, catalog, mixed.detach(), image, parser) == index,
+            index=True,
+        )
+        change = mean_change(color_difference(image, images[base]), inside)
+        whole = mean_change(color_difference(reference_image, images[base]), inside)
+        loss = -objective(leak, *(part.view(count, batch_size).mean(dim=1) for part in (*change, *whole))).sum()
+        (logits.grad,) = torch.autograd.grad(loss, [logits])
+        optimizer.step()
+        schedule.step()
+    return one_hot(logits.detach().argmax(dim=0), count).T.to(free) * free

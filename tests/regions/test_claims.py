@@ -1,0 +1,54 @@
+"""Claims of regions on channels: each channel has one owner, the right one, and none of the layout's has any."""
+
+import pytest
+import torch
+
+from sfhub.errors import InputError
+from sfhub.metrics.separability import measure_queries
+from sfhub.regions.build import build_catalog
+from sfhub.regions.claims import region_claims
+from tests.halves import REGIONS, HalvesParser, NeverRightParser, halves_generator
+
+
+@pytest.fixture(scope="module")
+def model():
+    generator, parser = halves_generator(), HalvesParser()
+    catalog = build_catalog(
+        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=0, progress=False
+    )
+    return generator, catalog, parser
+
+
+def settle(model, layout=None, **changes):
+    generator, catalog, parser = model
+    layout = torch.zeros(generator.style_layout.size) if layout is None else layout
+    arguments = {"parser": parser, "steps": 40, "pool": 30, "progress": False, **changes}
+    return region_claims(generator, catalog, layout, **arguments)
+
+
+def test_claims_keep_each_half_to_itself_on_pairs_they_have_not_seen(model):
+    generator, catalog, parser = model
+    claims = settle(model)
+    rows = {name: claims[index : index + 1] for index, name in enumerate(catalog.regions)}
+    results = measure_queries(generator, catalog, rows, parser=parser, pairs=30, seed=99, progress=False)
+    for (result,) in results.values():
+        assert result.transfer > 0.7 and result.leak > 4
+
+
+def test_every_channel_has_one_owner_and_the_layouts_have_none(model):
+    layout = torch.zeros(model[0].style_layout.size)
+    layout[::3] = 1
+    claims = settle(model, layout, steps=2)
+    assert torch.equal(claims.sum(dim=0), 1 - layout) and set(claims.unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_same_seed_settles_alike_and_clusters_serve_where_there_is_no_parser(model):
+    assert torch.equal(settle(model, steps=3), settle(model, steps=3))
+    assert settle(model, steps=2, parser=None).shape == (2, model[0].style_layout.size)
+
+
+def test_a_layout_of_another_generator_and_a_region_nobody_shows_are_refused(model):
+    with pytest.raises(InputError, match="3 channels"):
+        settle(model, torch.zeros(3))
+    with pytest.raises(InputError, match="shows the region 'right'"):
+        settle(model, parser=NeverRightParser())
