@@ -1,8 +1,11 @@
-"""Attribute scores, on attribute vectors of known agreement."""
+"""Attribute scores, on attribute vectors of known agreement and on the built-in portraits."""
 
+import pytest
 import torch
 
-from sfhub.metrics.attributes import attribute_scores
+from sfhub.errors import InputError
+from sfhub.metrics.attributes import attribute_scores, measure_attributes
+from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.attributes import (
     ATTRIBUTE_VECTOR_NAMES,
     ATTRIBUTES,
@@ -43,3 +46,20 @@ def test_attribute_columns_cover_the_vector_once():
     columns = list(attribute_columns().values())
     assert [c.start for c in columns[1:]] == [c.stop for c in columns[:-1]]
     assert columns[-1].stop == len(ATTRIBUTE_VECTOR_NAMES)
+
+
+def test_hair_of_the_built_in_portraits_brings_its_colour_along_and_leaves_the_skin():
+    pipe = StyleGANPipeline.from_pretrained("portraits")
+    arguments = {"regions": ["hair"], "pairs": 40, "progress": False}
+    scores = measure_attributes(pipe.generator, pipe.fusion, pipe.parser, **arguments)
+    assert set(scores) == {"hair", "layout"}
+    transferred, kept = scores["hair"]["transferred"], scores["hair"]["kept"]
+    assert {name.startswith(("hair", "fringe")) for name in transferred} == {True}
+    assert transferred["hair_green"] > 0.5 and kept["skin_tone"] > 0.8
+    assert scores["layout"]["transferred"]["yaw"] > 0.5 and scores["layout"]["kept"]["hair_green"] > 0.5
+
+
+def test_attributes_of_an_unknown_region_are_refused():
+    pipe = StyleGANPipeline.from_pretrained("portraits")
+    with pytest.raises(InputError, match="nose"):
+        measure_attributes(pipe.generator, pipe.fusion, pipe.parser, regions=["nose"], pairs=1, progress=False)
