@@ -3,6 +3,10 @@
 What a picture shows is what the portrait parser sees in it. Every region of a tree stands for groups of attributes
 (`sfhub.portraits.latents.ATTRIBUTE_GROUPS`): hair for its length, colour, waves and so on. Pose and light make up the
 group `layout`, which no region brings along: only a layout code changes it.
+
+The parser guesses what it can hardly see, such as the weight of lashes, from the rest of the picture. So the same swap
+is also drawn by the renderer, where only the region's own attributes change: what the parser says of that is as much as
+any mix of regions can score.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +24,9 @@ from sfhub.portraits.attributes import (
     attribute_visibility,
     attributes_from_vector,
 )
-from sfhub.portraits.latents import ATTRIBUTE_GROUPS
+from sfhub.portraits.latents import ATTRIBUTE_GROUPS, LATENT_DIM, attributes_from_latents, mean_code, truncate
 from sfhub.portraits.parser import PortraitParser
+from sfhub.portraits.renderer import render
 from sfhub.regions.attribute_query import LAYOUT
 from sfhub.regions.sampling import sample_styles
 
@@ -76,9 +81,9 @@ def measure_attributes(
         progress: show a bar.
 
     Returns:
-        For every region and for `layout`: `{"transferred": {attribute: score}, "kept": {attribute: score}}`, the
-        attributes of the region against the source's and all others against the base's; see `attribute_scores`. An
-        attribute counts where both pictures compared show it.
+        For every region and for `layout`: `{"transferred": {attribute: score}, "drawn": ..., "kept": ...}`, the
+        attributes of the region against the source's, the same of the swap that the renderer draws, and all others
+        against the base's; see `attribute_scores`. An attribute counts where both pictures compared show it.
 
     Raises:
         InputError: for a node that is not in the tree, or parts of different models.
@@ -100,16 +105,36 @@ def measure_attributes(
                 yield mix_region(hierarchy, name, one, other)
 
     before, wanted = seen(base.split(batch_size)), seen(source.split(batch_size))
+    drawn, drawn_source = (_draw(pairs, seed + offset, truncation_psi) for offset in (0, 1))
+    side = generator.config.resolution
+    drawn_wanted = _seen_in_drawings(parser, drawn_source, side, batch_size)
     report = {}
     for name in tqdm([*nodes, LAYOUT], desc="Attributes", disable=not progress):
         after = seen(mixed(name))
         groups = [LAYOUT] if name == LAYOUT else tree.regions_of(name)
         own = tuple(start for group in groups for start in ATTRIBUTE_GROUPS.get(group, ()))
+        swapped = {key: drawn_source[key] if key.startswith(own) else drawn[key] for key in drawn}
+        attainable = _seen_in_drawings(parser, swapped, side, batch_size)
         report[name] = {
             "transferred": _select(_scores(after, wanted), own, True),
+            "drawn": _select(_scores(attainable, drawn_wanted), own, True),
             "kept": _select(_scores(after, before), own, False),
         }
     return report
+
+
+def _draw(count: int, seed: int, psi: float) -> dict[str, Tensor]:
+    """Attributes of random portraits, truncated as the codes of the generator are."""
+    latents = torch.randn(count, LATENT_DIM, generator=torch.Generator().manual_seed(seed))
+    return truncate(attributes_from_latents(latents), mean_code(), torch.full((count,), psi))
+
+
+def _seen_in_drawings(parser: PortraitParser, attributes: dict[str, Tensor], side: int, batch_size: int) -> Tensor:
+    """What the parser sees in rendered portraits, `[N, A]`."""
+    device = next(parser.parameters()).device
+    chunks = zip(*(values.split(batch_size) for values in attributes.values()), strict=True)
+    images = (render(dict(zip(attributes, chunk, strict=True)), resolution=side).image for chunk in chunks)
+    return torch.cat([parser(image.to(device)).attributes.cpu() for image in images])
 
 
 def _scores(found: Tensor, target: Tensor) -> dict[str, float]:

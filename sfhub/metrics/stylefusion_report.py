@@ -128,18 +128,18 @@ def save_attributes(
     out_dir = make_folder(out_dir)
     lines = []
     for region, parts in scores.items():
-        cells = [region]
-        for part in parts.values():
-            worst = min(part, key=part.get) if part else "-"
-            cells += [f"{median(part.values()):.2f}", f"{worst} {part[worst]:.2f}"] if part else ["-", "-"]
-        lines.append(cells)
-    table = markdown(["region", "of the source: median", "lowest", "kept: median", "lowest"], lines)
+        kept = parts["kept"]
+        worst = min(kept, key=kept.get)
+        medians = [f"{median(part.values()):.2f}" if part else "-" for part in parts.values()]
+        lines.append([region, *medians, f"{worst} {kept[worst]:.2f}"])
+    head = ["region", "of the source: median", "the same swap drawn", "kept: median", "lowest"]
+    table = markdown(head, lines)
     own = [
-        [name, region, f"{score:.2f}"]
+        [name, region, f"{score:.2f}", f"{parts['drawn'][name]:.2f}" if name in parts["drawn"] else "-"]
         for region, parts in scores.items()
         for name, score in parts["transferred"].items()
     ]
-    details = markdown(["attribute", "mixed region", "R² or accuracy against the source"], own)
+    details = markdown(["attribute", "mixed region", "R² or accuracy against the source", "the same swap drawn"], own)
     (out_dir / "attributes.json").write_text(json.dumps({**settings, "scores": scores}, indent=1))
     (out_dir / "attributes.md").write_text(f"{table}\n{details}")
     return table

@@ -56,6 +56,8 @@ def test_hair_of_the_built_in_portraits_brings_its_colour_along_and_leaves_the_s
     transferred, kept = scores["hair"]["transferred"], scores["hair"]["kept"]
     assert {name.startswith(("hair", "fringe")) for name in transferred} == {True}
     assert transferred["hair_green"] > 0.5 and kept["skin_tone"] > 0.8
+    drawn = scores["hair"]["drawn"]
+    assert set(drawn) == set(transferred) and drawn["hair_green"] > 0.8 and drawn["hair_style"] > 0.7
     assert scores["layout"]["transferred"]["yaw"] > 0.5 and scores["layout"]["kept"]["hair_green"] > 0.5
 
 
