@@ -5,7 +5,8 @@
         --out runs/fusion-church
     torchrun --nproc-per-node 2 scripts/train_fusionnet.py --out runs/fusion
 
-A training that was stopped goes on when the same command is given again. OUT/hierarchy is the result.
+A training that was stopped goes on when the same command is given again. OUT/hierarchy is the result, and OUT/model a
+whole model with it, for `sfhub demo --model OUT/model`, `StyleGANPipeline.from_pretrained` and `push_to_hub`.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from accelerate import Accelerator
 from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.hub import resolve
+from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.tree import RegionTree
@@ -51,15 +53,14 @@ def main(
         config = ABLATIONS[ablation](config)
     folder = None if generator and catalog else resolve(model)
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    train_fusion(
-        config,
-        StyleGAN2Generator.from_pretrained(generator or folder / "generator"),
-        RegionCatalog.from_pretrained(catalog or folder / "catalog"),
-        RegionTree.load(tree),
-        out,
-        parser=None if clusters else _load_parser(parser or (folder and folder / "parser")),
-        accelerator=accelerator,
-    )
+    G = StyleGAN2Generator.from_pretrained(generator or folder / "generator")
+    regions = RegionCatalog.from_pretrained(catalog or folder / "catalog")
+    seeing = _load_parser(parser or (folder and folder / "parser"))
+    masks = None if clusters else seeing
+    hierarchy = train_fusion(config, G, regions, RegionTree.load(tree), out, parser=masks, accelerator=accelerator)
+    if accelerator.is_main_process:
+        StyleGANPipeline(G, catalog=regions, parser=seeing, fusion=hierarchy).save_pretrained(out / "model")
+        logging.info("The whole model is in %s; see it with sfhub demo --model %s.", out / "model", out / "model")
 
 
 def _settings(pairs: list[str]) -> dict[str, object]:
