@@ -9,9 +9,9 @@ trained from the root down, each level through the frozen networks above it, in 
 
 Which loss counts how much in which stage is a table in `FusionTraining`. Departures from the paper, all for speed or
 for small regions: the networks of one level learn at the same time from the same images, as they own different parts of
-it; weights of channels come from the catalog, not from the images at hand (equation 8 needs all activations of both
-sources); losses are means instead of sums (see `sfhub.training.fusion_losses`). All randomness is a function of seed
-and step, so a training that was killed goes on from its last checkpoint to the very same weights.
+it; weights of channels come from the catalog or are settled beforehand, not from the images at hand (equation 8 needs
+all activations of both sources); losses are means instead of sums (see `sfhub.training.fusion_losses`). All randomness
+is a function of seed and step, so a training that was killed goes on from its last checkpoint to the very same weights.
 """
 
 import json
@@ -101,8 +101,8 @@ class FusionTraining:
         epsilon: perturbation strength of equation 4; 1 is an exchange of the whole code.
         relevance: where the channels' weights come from: `activation` (the paper's M), `influence` or `query` (the
             measured default queries) of the catalog; `guide` for claims that are settled among all regions when the
-            training starts (`sfhub.regions.claims`), so that none has what belongs to the layout or to another one.
-            For portraits only, since the layout's channels are told by attributes.
+            training starts (`sfhub.regions.claims`), so that none has what belongs to another one, or to the layout
+            if that is known (`layout_weight`).
         guide_steps: gradient steps on the claims.
         base_probability: share of samples in which one code serves as layout and as one of the two sources, as when
             a region of an image is replaced; in the others all are independent.
@@ -149,8 +149,8 @@ class FusionTraining:
 
 PRESETS: dict[str, FusionTraining] = {
     "default": FusionTraining(),
-    # The shipped portraits: small networks, losses at half the resolution. The third stage is short and gentle:
-    # after 300 steps with a localization weight of 2 the skin transferred 47%, without the stage 65%, at no worse a leak.
+    # The shipped portraits: small networks, losses at half the resolution. The third stage is short and gentle: after
+    # 300 steps with a localization weight of 2 the skin transferred 47%, without the stage 65%, at no worse a leak.
     "portraits": FusionTraining(
         hidden_widths=(256, 256),
         relevance=GUIDE,
@@ -245,10 +245,8 @@ def train_fusion(
     hierarchy = _new_hierarchy(config, generator, tree).to(device)
     optimizer = torch.optim.Adam(hierarchy.parameters(), lr=config.learning_rate[0], betas=(0.0, 0.99), fused=True)
     std = sample_styles(generator, 1024, config.seed, config.truncation_psi).std(dim=0).clamp(min=1e-6)
-    layout, claims = None, None
-    if config.relevance == GUIDE or any(config.layout_weight):
-        with accelerator.main_process_first():
-            layout, claims = _guide(config, generator, catalog, parser, out_dir / "guide.safetensors")
+    with accelerator.main_process_first():
+        layout, claims = _guide(config, generator, catalog, parser, out_dir / "guide.safetensors")
     weights = _channel_weights(config.relevance, catalog, members, claims)
     objective = _Objective(config, generator, catalog, parser, hierarchy, members, weights, std, layout)
 
@@ -549,29 +547,46 @@ def _members(catalog: RegionCatalog, tree: RegionTree) -> dict[str, Tensor]:
 
 def _guide(
     config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None, path: Path
-) -> tuple[Tensor, Tensor]:
-    """The layout query `[S]` and which region claims each of the other channels `[R, S]`; kept in a file.
+) -> tuple[Tensor | None, Tensor | None]:
+    """The layout query `[S]` and which region claims each of the other channels `[R, S]`, each if it is used.
+
+    They are kept in a file, for a training that goes on.
 
     Raises:
-        InputError: without a parser that sees attributes, or for a file of another generator.
+        InputError: without a parser that sees attributes where the layout is wanted, or for a file of another
+            generator.
     """
-    device = generator.device
-    made_with = {"steps": str(config.guide_steps), "truncation_psi": str(config.truncation_psi)}
-    if path.is_file():
-        with safe_open(path, "pt") as stored:
-            if stored.metadata() == made_with:
-                layout, claims = stored.get_tensor("layout").to(device), stored.get_tensor("claims").to(device)
-                if claims.shape != catalog.influence.shape:
-                    raise InputError(f"The guide {path} is of another generator or catalog; train in a new folder.")
-                return layout, claims
-    layout = attribute_query(generator, parser, LAYOUT, truncation_psi=config.truncation_psi)
-    claims = region_claims(
-        generator, catalog, layout, parser, steps=config.guide_steps, truncation_psi=config.truncation_psi
-    )
-    partial = path.with_suffix(".partial")
-    save_file({"layout": layout.contiguous(), "claims": claims.contiguous()}, partial, made_with)
-    os.replace(partial, path)
-    return layout, claims
+    wanted = {"layout": any(config.layout_weight), "claims": config.relevance == GUIDE}
+    if not any(wanted.values()):
+        return None, None
+    settings = wanted | {"steps": config.guide_steps, "truncation_psi": config.truncation_psi}
+    made_with = {name: str(value) for name, value in settings.items()}
+    found = _stored_guide(path, made_with, catalog)
+    if not found:
+        if wanted["layout"]:
+            found["layout"] = attribute_query(generator, parser, LAYOUT, truncation_psi=config.truncation_psi)
+        if wanted["claims"]:
+            layout = found.get("layout", torch.zeros_like(catalog.influence[0]))
+            options = {"steps": config.guide_steps, "truncation_psi": config.truncation_psi}
+            found["claims"] = region_claims(generator, catalog, layout, parser, **options)
+        partial = path.with_suffix(".partial")
+        save_file({name: value.contiguous() for name, value in found.items()}, partial, made_with)
+        os.replace(partial, path)
+    found = {name: value.to(generator.device) for name, value in found.items()}
+    return found.get("layout"), found.get("claims")
+
+
+def _stored_guide(path: Path, made_with: Mapping[str, str], catalog: RegionCatalog) -> dict[str, Tensor]:
+    """What a guide's file holds; nothing if there is none, or one that was made with other settings."""
+    if not path.is_file():
+        return {}
+    with safe_open(path, "pt") as stored:
+        if stored.metadata() != made_with:
+            return {}
+        found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a mapping
+    if any(value.shape[-1] != catalog.influence.shape[-1] for value in found.values()):
+        raise InputError(f"The guide {path} is of another generator; train in a new folder.")
+    return found
 
 
 def _channel_weights(

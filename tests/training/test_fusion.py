@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin  # noqa: F401 - before torch counts threads
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sfhub.errors import InputError
@@ -299,9 +299,9 @@ def test_gradients_flow_from_soft_masks_to_the_style_code():
     assert gradient.abs().sum() > 0
 
 
-def test_a_guide_without_a_parser_that_sees_attributes_is_refused(tmp_path):
+def test_a_layout_query_without_a_parser_that_sees_attributes_is_refused(tmp_path):
     generator, catalog = model()
-    config = dataclasses.replace(TINY, relevance="guide")
+    config = dataclasses.replace(TINY, layout_weight=(1.0, 0.0, 0.0))
     with pytest.raises(InputError, match="only the portrait parser sees"):
         train_fusion(config, generator, catalog, TREE, tmp_path)
 
@@ -318,17 +318,28 @@ def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
 
 
 def save_guide(folder, layout, steps=TINY.guide_steps):
-    """A guide without claims, as if one had been made with `steps`."""
-    made_with = {"steps": str(steps), "truncation_psi": str(TINY.truncation_psi)}
-    save_file({"layout": layout, "claims": torch.zeros(4, len(layout))}, folder / "guide.safetensors", made_with)
+    """A layout query, as if it had been found in a training with so many `guide_steps`."""
+    made_with = {"layout": "True", "claims": "False", "steps": str(steps), "truncation_psi": str(TINY.truncation_psi)}
+    save_file({"layout": layout}, folder / "guide.safetensors", made_with)
 
 
 def test_a_guide_of_other_settings_is_not_used_again_and_one_of_another_generator_is_refused(tmp_path):
     generator, catalog = model()
-    config = dataclasses.replace(TINY, relevance="guide")
+    config = dataclasses.replace(TINY, layout_weight=(1.0, 0.0, 0.0))
     save_guide(tmp_path, torch.zeros(generator.style_layout.size), steps=1)
     with pytest.raises(InputError, match="only the portrait parser sees"):  # it would have to be made anew
         train_fusion(config, generator, catalog, TREE, tmp_path)
     save_guide(tmp_path, torch.zeros(7))
     with pytest.raises(InputError, match="of another generator"):
         train_fusion(config, generator, catalog, TREE, tmp_path)
+
+
+def test_claims_are_settled_for_any_generator_and_kept_for_a_training_that_goes_on(tmp_path):
+    config = dataclasses.replace(TINY, relevance="guide", guide_steps=2)
+    train(tmp_path, config)
+    kept = tmp_path / "guide.safetensors"
+    claims = load_file(kept)["claims"]
+    assert torch.equal(claims.sum(dim=0), torch.ones(claims.shape[1]))
+    written = kept.stat().st_mtime_ns
+    train(tmp_path, config)
+    assert kept.stat().st_mtime_ns == written
