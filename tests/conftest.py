@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny random generator with catalog, hierarchy and pipelines, and what official code did."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ from sfhub.regions.tree import RegionTree
 torch.set_num_threads(1)
 
 REGIONS = ("background", "hair", "face", "mouth")
+
+
+@pytest.fixture(autouse=True)
+def _subnormal_numbers() -> Iterator[None]:
+    """Training flushes them to zero in its process; tests that come later get them back."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
