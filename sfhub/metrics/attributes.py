@@ -5,8 +5,8 @@ What a picture shows is what the portrait parser sees in it. Every region of a t
 group `layout`, which no region brings along: only a layout code changes it.
 
 The parser guesses what it can hardly see, such as the weight of lashes, from the rest of the picture. So the same swap
-is also drawn by the renderer, where only the region's own attributes change: what the parser says of that is as much as
-any mix of regions can score.
+is also drawn by the renderer, where only the region's own attributes change: what the parser says of that is about as
+much as any mix of regions can score.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
