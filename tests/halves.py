@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import torch
 
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.regions.build import build_catalog
+from sfhub.regions.catalog import RegionCatalog
 
 REGIONS = {"left": ("west",), "right": ("east",)}
 
@@ -47,3 +49,12 @@ def halves_generator() -> StyleGAN2Generator:
     generator.to_rgb1.affine.bias.zero_()
     generator.to_rgbs[0].weight.zero_()
     return generator.eval()
+
+
+def halves_model() -> tuple[StyleGAN2Generator, RegionCatalog, HalvesParser]:
+    """`halves_generator` with its catalog and parser."""
+    generator, parser = halves_generator(), HalvesParser()
+    catalog = build_catalog(
+        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=0, progress=False
+    )
+    return generator, catalog, parser

@@ -95,7 +95,12 @@ def measure_attributes(
     base, source = sample_styles(generator, 2 * pairs, seed, truncation_psi).chunk(2)
 
     def seen(codes: Iterable[Tensor]) -> Tensor:
-        return torch.cat([parser(generator.synthesis(code).clamp(-1, 1)).attributes.cpu() for code in codes])
+        return _seen(parser, (generator.synthesis(code).clamp(-1, 1) for code in codes))
+
+    def seen_in_drawings(attributes: Mapping[str, Tensor]) -> Tensor:
+        parts = zip(*(values.split(batch_size) for values in attributes.values()), strict=True)
+        drawings = (render(dict(zip(attributes, part, strict=True)), generator.config.resolution) for part in parts)
+        return _seen(parser, (drawing.image.to(base.device) for drawing in drawings))
 
     def mixed(name: str) -> Iterable[Tensor]:
         for one, other in zip(base.split(batch_size), source.split(batch_size), strict=True):
@@ -106,18 +111,16 @@ def measure_attributes(
 
     before, wanted = seen(base.split(batch_size)), seen(source.split(batch_size))
     drawn, drawn_source = (_draw(pairs, seed + offset, truncation_psi) for offset in (0, 1))
-    side = generator.config.resolution
-    drawn_wanted = _seen_in_drawings(parser, drawn_source, side, batch_size)
+    drawn_wanted = seen_in_drawings(drawn_source)
     report = {}
     for name in tqdm([*nodes, LAYOUT], desc="Attributes", disable=not progress):
         after = seen(mixed(name))
         groups = [LAYOUT] if name == LAYOUT else tree.regions_of(name)
         own = tuple(start for group in groups for start in ATTRIBUTE_GROUPS.get(group, ()))
         swapped = {key: drawn_source[key] if key.startswith(own) else drawn[key] for key in drawn}
-        attainable = _seen_in_drawings(parser, swapped, side, batch_size)
         report[name] = {
             "transferred": _select(_scores(after, wanted), own, True),
-            "drawn": _select(_scores(attainable, drawn_wanted), own, True),
+            "drawn": _select(_scores(seen_in_drawings(swapped), drawn_wanted), own, True),
             "kept": _select(_scores(after, before), own, False),
         }
     return report
@@ -129,12 +132,9 @@ def _draw(count: int, seed: int, psi: float) -> dict[str, Tensor]:
     return truncate(attributes_from_latents(latents), mean_code(), torch.full((count,), psi))
 
 
-def _seen_in_drawings(parser: PortraitParser, attributes: dict[str, Tensor], side: int, batch_size: int) -> Tensor:
-    """What the parser sees in rendered portraits, `[N, A]`."""
-    device = next(parser.parameters()).device
-    chunks = zip(*(values.split(batch_size) for values in attributes.values()), strict=True)
-    images = (render(dict(zip(attributes, chunk, strict=True)), resolution=side).image for chunk in chunks)
-    return torch.cat([parser(image.to(device)).attributes.cpu() for image in images])
+def _seen(parser: PortraitParser, images: Iterable[Tensor]) -> Tensor:
+    """What the parser sees in batches of images, `[N, A]`."""
+    return torch.cat([parser(image).attributes.cpu() for image in images])
 
 
 def _scores(found: Tensor, target: Tensor) -> dict[str, float]:

@@ -129,9 +129,9 @@ def save_attributes(
     lines = []
     for region, parts in scores.items():
         kept = parts["kept"]
-        worst = min(kept, key=kept.get)
+        worst = min(kept, key=kept.get, default=None)
         medians = [f"{median(part.values()):.2f}" if part else "-" for part in parts.values()]
-        lines.append([region, *medians, f"{worst} {kept[worst]:.2f}"])
+        lines.append([region, *medians, f"{worst} {kept[worst]:.2f}" if kept else "-"])
     head = ["region", "of the source: median", "the same swap drawn", "kept: median", "lowest"]
     table = markdown(head, lines)
     own = [

@@ -427,6 +427,18 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         if noise_mode not in ("const", "random", "none"):
             raise InputError(f"Noise mode {noise_mode!r} is unknown; choose const, random or none.")
         hidden, depths = self.local(w_plus, coords)
+        return self.assemble(hidden, depths, composition_mask, noise_mode, generator=generator)
+
+    def assemble(
+        self,
+        hidden: Tensor,
+        depths: Tensor,
+        composition_mask: Tensor | None = None,
+        noise_mode: NoiseMode = "const",
+        *,
+        generator: torch.Generator | None = None,
+    ) -> SemanticStyleGANOutput:
+        """All of `synthesis` that follows `local`, whose hidden maps and depths it takes."""
         masks, weights = self.compose(depths, composition_mask)
         features = self.local_generators.features(hidden, weights.flatten(2)).unflatten(2, depths.shape[2:])
         image, mask, coarse_mask = self.render(features, masks, noise_mode, generator=generator)

@@ -54,6 +54,7 @@ class Component:
     mask: np.ndarray
     depth: np.ndarray
 
+
 KNOWN = 1.2
 """Positions up to which a class is shown; 1 is the border of the pictures it learned from."""
 
@@ -389,13 +390,8 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             return self.generator.synthesis(w_plus)
         presence = torch.cat([arrangement.presence for _, arrangement in parts])
         coords = self._coordinates([arrangement for _, arrangement in parts])
-        G = self.generator
-        hidden, depths = G.local(w_plus, coords)
-        depths = _within(depths, coords)
-        masks, weights = G.compose(depths, presence)
-        features = G.local_generators.features(hidden, weights.flatten(2)).unflatten(2, depths.shape[2:])
-        image, mask, coarse_mask = G.render(features, masks)
-        return SemanticStyleGANOutput(image, mask, coarse_mask, depths)
+        hidden, depths = self.generator.local(w_plus, coords)
+        return self.generator.assemble(hidden, _within(depths, coords), presence)
 
     def _coordinates(self, arrangements: Sequence[Arrangement]) -> Tensor | None:
         """Positions of all classes `[B, K, 2, h, w]`, None if they are the usual ones, which costs less."""
@@ -429,11 +425,9 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             presence = w_plus.new_zeros(len(chunk), G.config.num_classes)
             for row, subset in zip(presence, chunk, strict=True):
                 row[list(subset)] = 1
-            masks, weights = G.compose(depths.expand(len(chunk), -1, -1, -1), presence)
-            many = hidden.expand(len(chunk), -1, -1, -1)
-            features = G.local_generators.features(many, weights.flatten(2)).unflatten(2, depths.shape[2:])
-            images, masks, _ = G.render(features, masks)
-            outputs += zip(images.float(), _shares(masks), strict=True)
+            many, their_depths = (value.expand(len(chunk), -1, -1, -1) for value in (hidden, depths))
+            shown = G.assemble(many, their_depths, presence)
+            outputs += zip(shown.image.float(), _shares(shown.mask), strict=True)
         return outputs, depths[0].float()
 
     def _in_front_of(self, photograph: Image.Image, code: Tensor) -> Image.Image:

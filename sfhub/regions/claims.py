@@ -19,7 +19,7 @@ from sfhub.metrics.separability import WANTED_LEAK, edited_region, is_present, m
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
-from sfhub.regions.refine import draw_pairs, labels_of, objective
+from sfhub.regions.refine import draw_pairs, labels_of, objective, render_pool
 from sfhub.regions.sampling import sample_styles
 
 __all__ = ["region_claims"]
@@ -74,8 +74,7 @@ def region_claims(
         raise InputError(f"The layout query has {len(layout)} channels and the catalog {queries.shape[1]}.")
     count, free = len(queries), 1 - layout.to(queries)
     codes = sample_styles(generator, pool, seed, truncation_psi)
-    rendered = [render_regions(generator, catalog, part, parser) for part in codes.split(64)]
-    images, labels = (torch.cat(parts) for parts in zip(*rendered, strict=True))
+    images, labels = render_pool(generator, catalog, codes, parser)
     shows = torch.stack([is_present(labels == index) for index in range(count)])
     for name, shown in zip(catalog.regions, shows, strict=True):
         if not shown.any():
@@ -98,7 +97,7 @@ def region_claims(
         inside = edited_region(
             labels[base] == index,
             reference_labels == index,
-            labels_of(generator, catalog, mixed.detach(), image, parser) == index,
+            labels_of(generator, catalog, mixed, image, parser) == index,
             index=True,
         )
         change = mean_change(color_difference(image, images[base]), inside)

@@ -68,8 +68,7 @@ def refine_query(
     """
     index = catalog.index(region)
     codes = sample_styles(generator, pool, seed, truncation_psi)
-    rendered = [render_regions(generator, catalog, part, parser) for part in codes.split(64)]
-    images, labels = (torch.cat(parts) for parts in zip(*rendered, strict=True))
+    images, labels = render_pool(generator, catalog, codes, parser)
     shows = is_present(labels == index)
     if not shows.any():
         return query
@@ -103,6 +102,15 @@ def objective(leak: float, inside: Tensor, outside: Tensor, whole_inside: Tensor
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
     excess = (MARGIN * leak * outside - inside).clamp(min=0)
     return inside / whole_inside - outside / whole_outside - PENALTY * excess / whole_inside
+
+
+def render_pool(
+    generator: StyleGAN2Generator, catalog: RegionCatalog, codes: Tensor, parser: Parser | None
+) -> tuple[Tensor, Tensor]:
+    """`render_regions` of many codes, part by part."""
+    rendered = [render_regions(generator, catalog, part, parser) for part in codes.split(64)]
+    images, labels = (torch.cat(parts) for parts in zip(*rendered, strict=True))
+    return images, labels
 
 
 def draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:

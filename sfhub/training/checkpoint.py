@@ -29,14 +29,19 @@ def save_checkpoint(
         modules, optimizers: by name.
         progress: counters and settings, anything JSON can hold.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors.update({f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()})
+    write_checkpoint(path, tensors, progress)
+
+
+def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+    """Write tensors and what `read_checkpoint` gives back beside them; the previous file stays until all is on disk."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"progress": json.dumps(progress)})
     with open(partial, "rb") as written:

@@ -17,7 +17,6 @@ is a function of seed and step, so a training that was killed goes on from its l
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,8 +24,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
@@ -41,7 +38,7 @@ from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
-from sfhub.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from sfhub.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint, write_checkpoint
 from sfhub.training.fusion_losses import (
     channel_weights,
     contrastive_loss,
@@ -63,6 +60,7 @@ RELEVANCES = METHODS | {"query": "default_queries"}
 """What `FusionTraining.relevance` may be, besides `guide`: the catalog's buffer by name."""
 
 GUIDE = "guide"
+
 UNCLAIMED = 0.1
 """How much influence counts beside the claims of a guide."""
 
@@ -559,31 +557,26 @@ def _guide(
     wanted = {"layout": any(config.layout_weight), "claims": config.relevance == GUIDE}
     if not any(wanted.values()):
         return None, None
-    settings = wanted | {"steps": config.guide_steps, "truncation_psi": config.truncation_psi}
-    made_with = {name: str(value) for name, value in settings.items()}
-    found = _stored_guide(path, made_with, catalog)
+    options = {"steps": config.guide_steps, "truncation_psi": config.truncation_psi}
+    found = _stored_guide(path, wanted | options, catalog)
     if not found:
         if wanted["layout"]:
             found["layout"] = attribute_query(generator, parser, LAYOUT, truncation_psi=config.truncation_psi)
         if wanted["claims"]:
             layout = found.get("layout", torch.zeros_like(catalog.influence[0]))
-            options = {"steps": config.guide_steps, "truncation_psi": config.truncation_psi}
             found["claims"] = region_claims(generator, catalog, layout, parser, **options)
-        partial = path.with_suffix(".partial")
-        save_file({name: value.contiguous() for name, value in found.items()}, partial, made_with)
-        os.replace(partial, path)
+        write_checkpoint(path, found, wanted | options)
     found = {name: value.to(generator.device) for name, value in found.items()}
     return found.get("layout"), found.get("claims")
 
 
-def _stored_guide(path: Path, made_with: Mapping[str, str], catalog: RegionCatalog) -> dict[str, Tensor]:
+def _stored_guide(path: Path, made_with: Mapping[str, Any], catalog: RegionCatalog) -> dict[str, Tensor]:
     """What a guide's file holds; nothing if there is none, or one that was made with other settings."""
     if not path.is_file():
         return {}
-    with safe_open(path, "pt") as stored:
-        if stored.metadata() != made_with:
-            return {}
-        found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a mapping
+    found, settings = read_checkpoint(path)
+    if settings != made_with:
+        return {}
     if any(value.shape[-1] != catalog.influence.shape[-1] for value in found.values()):
         raise InputError(f"The guide {path} is of another generator; train in a new folder.")
     return found

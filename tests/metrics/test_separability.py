@@ -6,17 +6,12 @@ import torch
 from sfhub.errors import InputError
 from sfhub.metrics.separability import mean_change, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.build import build_catalog
-from tests.halves import REGIONS, HalvesParser, halves_generator
+from tests.halves import halves_model
 
 
 @pytest.fixture(scope="module")
 def model():
-    generator, parser = halves_generator(), HalvesParser()
-    catalog = build_catalog(
-        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=0, progress=False
-    )
-    return generator, catalog, parser
+    return halves_model()
 
 
 def queries(generator):

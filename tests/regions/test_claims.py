@@ -5,18 +5,13 @@ import torch
 
 from sfhub.errors import InputError
 from sfhub.metrics.separability import measure_queries
-from sfhub.regions.build import build_catalog
 from sfhub.regions.claims import region_claims
-from tests.halves import REGIONS, HalvesParser, NeverRightParser, halves_generator
+from tests.halves import NeverRightParser, halves_model
 
 
 @pytest.fixture(scope="module")
 def model():
-    generator, parser = halves_generator(), HalvesParser()
-    catalog = build_catalog(
-        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=0, progress=False
-    )
-    return generator, catalog, parser
+    return halves_model()
 
 
 def settle(model, layout=None, **changes):

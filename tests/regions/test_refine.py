@@ -4,18 +4,13 @@ import pytest
 import torch
 
 from sfhub.metrics.separability import measure_queries
-from sfhub.regions.build import build_catalog
 from sfhub.regions.refine import refine_query
-from tests.halves import REGIONS, HalvesParser, NeverRightParser, halves_generator
+from tests.halves import NeverRightParser, halves_model
 
 
 @pytest.fixture(scope="module")
 def model():
-    generator, parser = halves_generator(), HalvesParser()
-    catalog = build_catalog(
-        generator, parser, regions=REGIONS, layers=["conv1"], num_clusters=2, num_images=8, pairs=0, progress=False
-    )
-    return generator, catalog, parser
+    return halves_model()
 
 
 def refine(model, region="left", **changes):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin  # noqa: F401 - before torch counts threads
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from sfhub.errors import InputError
@@ -23,7 +23,7 @@ from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
 from sfhub.regions.tree import RegionTree
-from sfhub.training.checkpoint import read_checkpoint
+from sfhub.training.checkpoint import read_checkpoint, write_checkpoint
 from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
 from sfhub.training.fusion_losses import (
     channel_weights,
@@ -319,8 +319,8 @@ def test_guided_align_blenders_come_near_the_layout_query(tmp_path):
 
 def save_guide(folder, layout, steps=TINY.guide_steps):
     """A layout query, as if it had been found in a training with so many `guide_steps`."""
-    made_with = {"layout": "True", "claims": "False", "steps": str(steps), "truncation_psi": str(TINY.truncation_psi)}
-    save_file({"layout": layout}, folder / "guide.safetensors", made_with)
+    made_with = {"layout": True, "claims": False, "steps": steps, "truncation_psi": TINY.truncation_psi}
+    write_checkpoint(folder / "guide.safetensors", {"layout": layout}, made_with)
 
 
 def test_a_guide_of_other_settings_is_not_used_again_and_one_of_another_generator_is_refused(tmp_path):
