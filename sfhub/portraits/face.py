@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sfhub.portraits.shapes import blob, ellipse, shade, smooth_min, step
-from sfhub.portraits.stage import LABEL, Stage
+from sfhub.portraits.stage import EYE_PLACE, LABEL, MOUTH_LIFT, MOUTH_PLACE, Stage
 
 _BLUSH_TINT = (0.05, 0.85, 0.75)
 
@@ -57,7 +57,7 @@ def _folds(stage: Stage) -> Tensor:
     strength = 0.19 * age + 0.05 * stage["smile"].clamp(min=0)
     centre, _ = stage.place(0.0, 0.05)
     total = torch.zeros_like(x)
-    down = y - 0.27
+    down = y - 0.295
     for side in (-1, 1):
         lateral = side * (x - centre) - 0.17 - 0.35 * down
         total += strength * blob(lateral, down, 0.022, 0.10)
@@ -75,7 +75,7 @@ def _blush(stage: Stage) -> Tensor:
     total = torch.zeros_like(x)
     for side in (-1, 1):
         centre, squeeze = stage.place(side * 0.28)
-        total += blob(x - centre, y - 0.19, 0.14 * squeeze, 0.10)
+        total += blob(x - centre, y - 0.20, 0.14 * squeeze, 0.10)
     tip, _ = stage.place(0.0, 0.12)
     total += 0.5 * blob(x - tip, y - 0.17, 0.09, 0.07)
     return total.mul_(0.04 + 0.16 * stage["blush"])
@@ -84,8 +84,8 @@ def _blush(stage: Stage) -> Tensor:
 def _nose(stage: Stage) -> tuple[Tensor, Tensor]:
     """Darkness of the nose and the signed distance of its outline."""
     x, y = stage.head
-    tip_y = 0.185 + 0.025 * stage["nose_size"]
-    width = 0.092 * (1 + 0.22 * stage["nose_width"]) * (1 + 0.05 * stage["nose_size"])
+    tip_y = 0.195 + 0.045 * stage["nose_size"]
+    width = 0.092 * (1 + 0.40 * stage["nose_width"]) * (1 + 0.05 * stage["nose_size"])
     along = ((y + 0.04) / (tip_y + 0.04)).clamp(0, 1)
     root, _ = stage.place(0.0, 0.0)
     tip, _ = stage.place(0.0, 0.11)
@@ -117,19 +117,19 @@ def paint_beard(stage: Stage) -> None:
     canvas = stage.canvas
     x, y = stage.head
     outline, u, v = stage.face
-    centre, squeeze = stage.place(0.0, 0.06)
+    centre, squeeze = stage.place(0.0, MOUTH_LIFT)
     across = (x - centre) / squeeze
-    lip = 0.275 + 0.02 * stage["nose_size"]
-    cheek = (0.285 - 1.9 * (across.square() - 0.045).clamp(min=0)).maximum(0.02 - 0 * across)
+    lip = 0.305 + 0.02 * stage["nose_size"]
+    cheek = (0.31 - 1.9 * (across.square() - 0.045).clamp(min=0)).maximum(0.02 - 0 * across)
     jaw = (cheek - y).maximum(outline - 0.035 * kinds["full"])
     moustache = ellipse(across, y - lip - 0.35 * across.square(), 0.17, 0.042)
-    goatee = ellipse(across, y - 0.455, 0.155, 0.15).maximum(outline - 0.02)
+    goatee = ellipse(across, y - 0.495, 0.155, 0.15).maximum(outline - 0.02)
     whole = smooth_min(jaw, moustache, 0.03)
     no_hair = torch.full_like(whole, 1.0)
     distance = torch.where(kinds["full"] + kinds["stubble"] > 0, whole, no_hair)
     distance = torch.where(kinds["moustache"] > 0, moustache, distance)
     distance = torch.where(kinds["goatee"] > 0, smooth_min(goatee, moustache, 0.03), distance)
-    alpha = (0.5 - distance / 0.045).clamp_(0, 1) * (0.92 - 0.62 * kinds["stubble"])
+    alpha = (0.5 - distance / 0.045).clamp_(0, 1) * (0.92 - 0.50 * kinds["stubble"])
     strands = torch.sin(52 * across.abs() * (1 + 0.3 * y) + 9 * y) * 0.07
     darkness = 0.35 * (0.66 - stage.lambert(u, v)) + strands
     colour = shade(stage.colour("hair") * 0.92 + 0.08 * stage.skin, darkness)
@@ -146,15 +146,15 @@ def paint_eyes(stage: Stage) -> None:
 def _paint_eye(stage: Stage, side: int) -> None:
     canvas = stage.canvas
     head_x, head_y = stage.head
-    centre, squeeze = stage.place(side * (0.200 + 0.022 * stage["eye_spacing"]))
-    half = 0.114 * (1 + 0.13 * stage["eye_size"])
+    centre, squeeze = stage.place(side * (EYE_PLACE + 0.026 * stage["eye_spacing"]))
+    half = 0.114 * (1 + 0.20 * stage["eye_size"])
     x = (head_x - centre) / squeeze
-    slant = 0.13 * stage["eye_slant"] + 0.05
+    slant = 0.26 * stage["eye_slant"] + 0.05
     y = head_y + slant * side * x
     t = (x / half).clamp(-1.25, 1.25)
     arc = (1 - t.square()).clamp(min=0)
     open_ = 0.30 + 0.70 * stage["eye_openness"]
-    height = (0.098 * (1 + 0.18 * stage["eye_roundness"]) * (1 + 0.13 * stage["eye_size"])) * open_
+    height = (0.098 * (1 + 0.32 * stage["eye_roundness"]) * (1 + 0.20 * stage["eye_size"])) * open_
     squint = 1 - 0.35 * stage["smile"].clamp(min=0)
     upper = -height * arc * (1 + 0.12 * side * t)
     lower = 0.62 * height * squint * arc
@@ -167,8 +167,8 @@ def _paint_eye(stage: Stage, side: int) -> None:
     canvas.paint(alpha, white, LABEL["eyes"])
 
     iris_x = x - half * 0.36 * stage["gaze_x"]
-    iris_y = y + 0.012 - 0.022 * stage["gaze_y"]
-    radius = 0.069 * (1 + 0.11 * stage["eye_size"])
+    iris_y = y + 0.012 - 0.034 * stage["gaze_y"]
+    radius = 0.069 * (1 + 0.16 * stage["eye_size"])
     r = (iris_x.square() + iris_y.square()).sqrt_()
     ring = step(r / radius, 0.62, 1.0)
     glow = blob(iris_x, iris_y - 0.032, 0.045, 0.035)
@@ -181,10 +181,10 @@ def _paint_eye(stage: Stage, side: int) -> None:
     spark = canvas.cover(ellipse(iris_x - 0.026 * light_x, iris_y + 0.026, 0.021, 0.021))
     canvas.paint(alpha * spark * 0.95, torch.ones_like(iris[:, :, :1, :1]))
 
-    weight = 0.5 + 0.5 * stage["lashes"]
+    weight = 0.2 + 0.8 * stage["lashes"]
     outer = (side * t).clamp(min=0)
-    thick = (0.009 + 0.010 * weight * (0.6 + 0.8 * outer)) * (1.12 - t.abs()).clamp(0, 0.5) * 2
-    wing = upper - 0.03 * weight * (outer - 0.7).clamp(min=0)
+    thick = (0.005 + 0.016 * weight * (0.6 + 0.8 * outer)) * (1.12 - t.abs()).clamp(0, 0.5) * 2
+    wing = upper - 0.05 * weight * (outer - 0.7).clamp(min=0)
     line = canvas.cover((y - wing).abs() / steep - thick) * step(t.abs(), 1.16, 1.02)
     dark = 0.30 * stage.skin * _rgb(stage, 0.75, 0.6, 0.6)
     canvas.paint(line * 0.95, dark, LABEL["eyes"])
@@ -202,8 +202,8 @@ def paint_brows(stage: Stage) -> None:
         centre, squeeze = stage.place(side * (0.205 + 0.022 * stage["eye_spacing"]))
         x = side * (head_x - centre) / squeeze
         t = x / 0.145
-        level = -0.178 - 0.022 * stage["brow_height"] + 0.055 * t.square() - 0.040 * stage["brow_angle"] * t + 0.004 * t
-        thickness = (0.024 + 0.010 * stage["brow_thickness"]) * (1.0 - 0.30 * t.clamp(-1, 1.4))
+        level = -0.178 - 0.034 * stage["brow_height"] + 0.055 * t.square() - 0.065 * stage["brow_angle"] * t + 0.004 * t
+        thickness = (0.026 + 0.015 * stage["brow_thickness"]) * (1.0 - 0.30 * t.clamp(-1, 1.4))
         distance = ((head_y - level).abs() - thickness * 1.05).maximum((t.abs() - 1) * 0.13)
         canvas.paint(canvas.cover(distance) * 0.90, colour, LABEL["brows"])
 
@@ -213,14 +213,14 @@ def paint_mouth(stage: Stage) -> None:
     canvas = stage.canvas
     head_x, head_y = stage.head
     smile, open_ = stage["smile"], stage["mouth_open"]
-    centre, squeeze = stage.place(0.0, 0.06)
-    half = 0.150 * (1 + 0.14 * stage["mouth_width"] + 0.16 * smile.clamp(min=0) - 0.10 * open_)
+    centre, squeeze = stage.place(0.0, MOUTH_LIFT)
+    half = 0.150 * (1 + 0.24 * stage["mouth_width"] + 0.16 * smile.clamp(min=0) - 0.10 * open_)
     x = (head_x - centre) / squeeze
     t = x / half
     arc = (1 - t.square()).clamp(min=0)
     round_arc = 0.45 * arc + 0.55 * (1 - t.square().square()).clamp(min=0)
-    full = 1 + 0.30 * stage["lip_fullness"]
-    middle = head_y - 0.350 - 0.02 * stage["face_length"] + (0.062 * smile) * (t.square() - 0.45).clamp(max=0.8)
+    full = 1 + 0.45 * stage["lip_fullness"]
+    middle = head_y - MOUTH_PLACE - 0.02 * stage["face_length"] + (0.062 * smile) * (t.square() - 0.45).clamp(max=0.8)
     gap_up, gap_down = 0.022 * open_ * arc, (0.092 * open_) * round_arc
     bow = 1 - 0.30 * blob(t, t, 0.24, 1e3)
     top = -gap_up - 0.040 * full * arc * bow
@@ -233,8 +233,7 @@ def paint_mouth(stage: Stage) -> None:
     shadow = blob(x, middle - bottom - 0.035, 0.09, 0.022) * 0.22
     canvas.glaze(shadow)
     alpha = canvas.cover(lips)
-    hue = stage["lip_hue"][:, None]
-    lipstick = _rgb(stage, 0.78, 0.20, 0.24) + hue * _rgb(stage, -0.09, -0.07, 0.07)
+    lipstick = _rgb(stage, 0.78, 0.20, 0.24)
     lipstick = lipstick * (0.55 + 0.45 * stage.skin[:, :1])
     bare = stage.skin * _rgb(stage, 0.86, 0.62, 0.62)
     colour = torch.lerp(bare, lipstick, 0.15 + 0.7 * stage["lip_tint"][:, None])
@@ -265,7 +264,7 @@ def paint_ears(stage: Stage) -> None:
     """Ears that hair does not cover; the far one hides behind the face."""
     canvas = stage.canvas
     x, y = stage.head
-    size = 1 + 0.14 * stage["ear_size"]
+    size = 1 + 0.28 * stage["ear_size"]
     behind = 1 - canvas.cover(stage.face[0])
     for side in (-1, 1):
         centre, near = ear_place(stage, side)

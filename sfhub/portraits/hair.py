@@ -35,7 +35,7 @@ def paint_hair_front(stage: Stage) -> None:
     """Crown, fringe, and the strands beside the face."""
     x, y = stage.head
     end = stage.hair_style(5)
-    end = end + 0.16 * stage["hair_length"] * (end > 0.2)
+    end = end + 0.2 * stage["hair_length"] * (end > 0.2)
     distance = torch.maximum(stage.hair_outline, -stage.hair_opening)
     distance = smooth_max(distance, y - end, 0.10)
     buzz = stage.is_choice("hair_style", "buzz")

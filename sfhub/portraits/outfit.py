@@ -9,28 +9,29 @@ from sfhub.portraits.stage import LABEL, Stage
 
 
 def _neck_half_width(stage: Stage) -> Tensor:
-    return 0.185 * (1 + 0.16 * stage["neck_width"])
+    return 0.185 * (1 + 0.22 * stage["neck_width"])
 
 
 def _shoulders(stage: Stage) -> tuple[Tensor, Tensor]:
     """Signed distance of the body, and how far across the shoulders a pixel lies."""
-    x = stage.x - 0.8 * stage.centre
-    across = x / (0.78 * (1 + 0.10 * stage["shoulder_width"]))
+    x, y = stage.body
+    across = x / (0.78 * (1 + 0.16 * stage["shoulder_width"]))
     slope = 0.575 + 0.20 * across.square() + 0.30 * across.square().square() * across.square()
-    return (slope - stage.body_y) * 0.8, across
+    return (slope - y) * 0.8, across
 
 
 def paint_neck(stage: Stage) -> None:
     """Neck and chest, in the shadow of the chin."""
     width = _neck_half_width(stage)
-    x = stage.x - stage.centre - 0.03 * stage.sin
-    flare = 0.30 * (stage.body_y - 0.52).clamp(min=0)
-    column = (x.abs() - width - flare).maximum(0.05 - stage.body_y)
+    x, y = stage.body
+    x = x - 0.03 * stage.sin
+    flare = 0.30 * (y - 0.52).clamp(min=0)
+    column = (x.abs() - width - flare).maximum(0.05 - y)
     body, _ = _shoulders(stage)
     distance = smooth_min(column, body, 0.10)
-    chin_y = 0.38 + (stage.chin - 0.48) * stage.head_scale
+    chin_y = 1.13 * stage.chin - 0.175
     chin_x = 0.14 * stage.sin
-    shadow = 0.36 * blob(x - chin_x, stage.body_y - chin_y, 0.30, 0.15)
+    shadow = 0.36 * blob(x - chin_x, y - chin_y, 0.30, 0.15)
     u = (x / width).clamp(-1.2, 1.2)
     darkness = 0.09 + shadow + 0.12 * u.square() - 0.12 * u * stage.light[0]
     stage.canvas.paint(stage.canvas.cover(distance), shade(stage.skin, darkness), LABEL["neck"])
@@ -38,17 +39,17 @@ def paint_neck(stage: Stage) -> None:
 
 def paint_hood(stage: Stage) -> None:
     """The hood that lies behind the neck of a hoodie."""
-    x = stage.x - stage.centre
-    distance = ellipse(x, stage.body_y - 0.58, 0.40, 0.22)
+    x, y = stage.body
+    distance = ellipse(x, y - 0.58, 0.40, 0.22)
     alpha = stage.canvas.cover(distance) * stage.is_choice("clothes", "hoodie")
-    inner = step(ellipse(x, stage.body_y - 0.53, 0.30, 0.18), 0.02, -0.06)
+    inner = step(ellipse(x, y - 0.53, 0.30, 0.18), 0.02, -0.06)
     stage.canvas.paint(alpha, shade(stage.colour("clothes"), 0.12 + 0.28 * inner), LABEL["clothes"])
 
 
 def paint_clothes(stage: Stage) -> None:
     """A top with one of five necklines, folds and a pattern."""
     canvas = stage.canvas
-    x, y = stage.x - stage.centre, stage.body_y
+    x, y = stage.body
     width = _neck_half_width(stage)
     body, across = _shoulders(stage)
     crew = ellipse(x, y - 0.56, width + 0.07, 0.155)

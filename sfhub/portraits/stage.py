@@ -1,7 +1,9 @@
 """What all layers of a portrait share: coordinates, the turned head, light, colours and the geometry of face and hair.
 
-Picture coordinates run over [-1, 1], x to the right and y down. Head coordinates are rolled about the chin and scaled
-with the head; their origin lies between the eyes. A feature at `u` on the frontal face sits on an ellipsoid and goes
+Picture coordinates run over [-1, 1], x to the right and y down. A portrait is framed as FFHQ frames a face
+(`sfhub.alignment`): the square is laid around eyes and mouth of the average face, turned as this head is; what makes one
+face differ from the average, and a small shift, roll and difference in size, is the spread that alignment leaves.
+Head coordinates have their origin between the eyes; a feature at `u` on the frontal face sits on an ellipsoid and goes
 to `x = u cos(yaw) + z(u) sin(yaw)`, and its width shrinks by `dx/du`.
 """
 
@@ -12,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from sfhub.alignment import face_square
 from sfhub.portraits.attributes import ATTRIBUTES
 from sfhub.portraits.classes import CLASSES
 from sfhub.portraits.shapes import Canvas, ellipse, smooth_max, step
@@ -19,7 +22,16 @@ from sfhub.portraits.shapes import Canvas, ellipse, smooth_max, step
 LABEL = {name: label for label, name in enumerate(CLASSES)}
 
 _HEAD_DEPTH = 0.33
-_CHIN = 0.48
+_HALF_WIDTH = 0.44
+
+EYE_PLACE = 0.200
+"""Half the distance of the eyes on the average frontal face, in head units."""
+
+MOUTH_PLACE = 0.385
+"""Height of the corners of the mouth below the eyes, in head units."""
+
+MOUTH_LIFT = 0.06
+"""How far the mouth stands out of the ellipsoid of the head."""
 
 _SKIN_TONES = [
     (0.985, 0.865, 0.785),
@@ -81,26 +93,35 @@ class Stage:
         return torch.cos(self["yaw"] * (math.pi / 180))
 
     @cached_property
-    def body_y(self) -> Tensor:
-        """Vertical coordinate of neck and clothes."""
-        return self.y - 0.06
+    def frame(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centre of the picture in head coordinates (x, y) and half of its upper edge (x, y), each `[B, 1, 1]`."""
+        eyes = [torch.cat(_turned(side * EYE_PLACE, 0.0, 0.0, self.sin, self.cos), dim=-1) for side in (-1, 1)]
+        mouth = torch.cat(_turned(0.0, MOUTH_PLACE, MOUTH_LIFT, self.sin, self.cos), dim=-1)
+        centre, edge = face_square(*eyes, mouth)
+        return (*centre.split(1, dim=-1), *edge.split(1, dim=-1))
 
     @cached_property
-    def head_scale(self) -> Tensor:
-        return 1.13 + 0.05 * self["head_size"]
-
-    @cached_property
-    def centre(self) -> Tensor:
-        """Horizontal place of the neck."""
-        return 0.07 * self["head_x"]
+    def upright(self) -> tuple[Tensor, Tensor]:
+        """Head coordinates of every pixel before the head's own roll: those of neck and body."""
+        centre_x, centre_y, edge_x, edge_y = self.frame
+        size = 1 - 0.06 * self["head_size"]
+        x, y = (self.x - 0.06 * self["head_x"]) * size, self.y * size
+        return centre_x + edge_x * x - edge_y * y, centre_y + edge_y * x + edge_x * y
 
     @cached_property
     def head(self) -> tuple[Tensor, Tensor]:
-        """Head coordinates of every pixel."""
+        """Head coordinates of every pixel; the head is rolled about the middle of the face."""
         angle = self["tilt"] * (math.pi / 180)
         sin, cos = torch.sin(angle), torch.cos(angle)
-        dx, dy = (self.x - self.centre) / self.head_scale, (self.y - 0.44) / self.head_scale
-        return cos * dx + sin * dy, cos * dy - sin * dx + _CHIN
+        centre_x, centre_y = self.frame[:2]
+        dx, dy = self.upright[0] - centre_x, self.upright[1] - centre_y
+        return centre_x + cos * dx + sin * dy, centre_y + cos * dy - sin * dx
+
+    @cached_property
+    def body(self) -> tuple[Tensor, Tensor]:
+        """Coordinates of neck and clothes at every pixel, x from the middle of the neck."""
+        x, y = self.upright
+        return 1.13 * x, 1.13 * y - 0.165
 
     def place(self, u: Tensor | float, lift: float = 0.0) -> tuple[Tensor, Tensor]:
         """Where a feature at `u` of the frontal face sits on the turned head, and the factor of its width."""
@@ -130,16 +151,15 @@ class Stage:
         position = self["skin_tone"].flatten().clamp(0, 1) * (len(table) - 1)
         lower = position.floor().clamp(max=len(table) - 2).long()
         tone = torch.lerp(table[lower], table[lower + 1], (position - lower)[:, None])
-        shift = self["skin_undertone"].flatten()[:, None] * tone.new_tensor([0.01, 0.012, -0.035])
-        return (tone + shift * (0.4 + 0.6 * tone))[:, :, None, None]
+        return tone[:, :, None, None]
 
     @cached_property
     def half_width(self) -> Tensor:
-        return 0.44 * (1 + 0.08 * self["face_width"])
+        return _HALF_WIDTH * (1 + 0.12 * self["face_width"])
 
     @cached_property
     def chin(self) -> Tensor:
-        return 0.55 * (1 + 0.07 * self["face_length"])
+        return 0.59 * (1 + 0.09 * self["face_length"])
 
     @cached_property
     def face(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,7 +167,7 @@ class Stage:
         x, y = self.head
         radius_y = torch.where(y > 0, self.chin, torch.full_like(self.chin, 0.53))
         v = y / radius_y
-        taper = (0.17 - 0.10 * self["jaw"]) * v.clamp(min=0).square()
+        taper = (0.17 - 0.13 * self["jaw"]) * v.clamp(min=0).square()
         u = (x - self.sin * (0.02 + 0.15 * v.clamp(-0.4, 1))) / (self.half_width * (1 - taper))
         power = 2.2 + 0.15 * self["jaw"]
         k = (u.abs().clamp_(min=1e-4).pow(power) + v.abs().clamp_(min=1e-4).pow(power)).pow(1 / power)
@@ -167,13 +187,13 @@ class Stage:
     def hair_outline(self) -> Tensor:
         """Signed distance of the mass of hair seen from the front, face included."""
         x, y = self.head
-        volume = 1 + 0.35 * self["hair_volume"]
+        volume = 1 + 0.5 * self["hair_volume"]
         top, side = self.hair_style(0) * volume, self.hair_style(1) * volume
         swept = self.is_choice("hair_style", "side-swept")
         bottom = self.hair_style(2)
-        bottom = bottom + 0.16 * self["hair_length"] * (bottom > 0.2)
+        bottom = bottom + 0.2 * self["hair_length"] * (bottom > 0.2)
         x = x + 0.05 * self.sin + 0.05 * swept * self["hair_part"] * (y < 0)
-        wave = self.hair_style(6) * (0.6 + 0.8 * self["hair_wave"])
+        wave = self.hair_style(6)
         curls = (self.hair_style(7) > 0.5).float()
         x_edge = x.abs() + (1 - curls) * wave * torch.sin(13 * y) * step(y, -0.1, 0.3)
         crown = ellipse(x_edge, y, self.half_width + side, 0.53 + top)
@@ -215,7 +235,7 @@ class Stage:
     def strands(self) -> Tensor:
         """Darkness of strands or curls, no finer than four pixels of a 64-px picture: small networks learn those."""
         x, y = self.head
-        wave = self["hair_wave"] + 0.8 * self.is_choice("hair_style", "long wavy")
+        wave = 0.3 + 1.1 * self.is_choice("hair_style", "long wavy")
         across = self.fall
         across = across + 0.035 * wave * torch.sin(9 * y + 2.0 * across)
         strands = 0.075 * torch.sin(26 * across) + 0.05 * torch.sin(43 * across + 1.3)
@@ -237,3 +257,9 @@ class Stage:
     @cached_property
     def ears_free(self) -> Tensor:
         return (self.hair_style(4) > 0.9).float()
+
+
+def _turned(u: float, y: float, lift: float, sin: Tensor, cos: Tensor) -> tuple[Tensor, Tensor]:
+    """Head coordinates of a point of the average face at `u`, `y`, once the head is turned; each `[B, 1, 1]`."""
+    depth = _HEAD_DEPTH * math.sqrt(1 - (u / _HALF_WIDTH) ** 2) + lift
+    return u * cos + depth * sin, torch.full_like(sin, y)
