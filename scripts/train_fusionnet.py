@@ -9,8 +9,6 @@ A training that was stopped goes on when the same command is given again. OUT/hi
 whole model with it, for `sfhub demo --model OUT/model`, `StyleGANPipeline.from_pretrained` and `push_to_hub`.
 """
 
-import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +16,14 @@ from typing import Annotated
 import typer
 from accelerate import Accelerator
 
-from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.hub import resolve
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.tree import RegionTree
-from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
+from sfhub.training.fusion import ABLATIONS, PRESETS, train_fusion
+from sfhub.training.settings import choose_preset, with_settings
 
 
 def main(
@@ -45,12 +43,9 @@ def main(
 ) -> None:
     """Train a fusion hierarchy, or go on where the checkpoint in OUT left off."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    for name, known in ((preset, PRESETS), (ablation, ABLATIONS)):
-        if name is not None and name not in known:
-            raise InputError(f"There is no {name!r}; choose one of {', '.join(known)}.")
-    config = dataclasses.replace(PRESETS[preset], **_settings(set_))
+    config = with_settings(choose_preset(PRESETS, preset), set_)
     if ablation is not None:
-        config = ABLATIONS[ablation](config)
+        config = choose_preset(ABLATIONS, ablation)(config)
     folder = None if generator and catalog else resolve(model)
     accelerator = Accelerator(mixed_precision=mixed_precision)
     G = StyleGAN2Generator.from_pretrained(generator or folder / "generator")
@@ -61,22 +56,6 @@ def main(
     if accelerator.is_main_process:
         StyleGANPipeline(G, catalog=regions, parser=seeing, fusion=hierarchy).save_pretrained(out / "model")
         logging.info("The whole model is in %s; see it with sfhub demo --model %s.", out / "model", out / "model")
-
-
-def _settings(pairs: list[str]) -> dict[str, object]:
-    """`NAME=VALUE` pairs as settings; lists become tuples."""
-    known = {field.name for field in dataclasses.fields(FusionTraining)}
-    values = {}
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name not in known:
-            raise InputError(f"There is no setting {name!r}; choose among {', '.join(sorted(known))}.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        values[name] = tuple(value) if isinstance(value, list) else value
-    return values
 
 
 def _load_parser(folder: Path | None) -> PortraitParser | None:

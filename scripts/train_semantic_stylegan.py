@@ -12,7 +12,6 @@ A training that was stopped goes on when the same command is given again. Two pr
     OMP_NUM_THREADS=1 ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 scripts/train_semantic_stylegan.py --out ...
 """
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +21,11 @@ from accelerate import Accelerator
 from torch.utils.data import Dataset
 
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.portraits.parser import PortraitParser
 from sfhub.portraits.styles import STYLES
 from sfhub.training.data import ImageFolder, ImageMaskFolder, MaskedPortraits, PairedPortraits, StyledPortraits
 from sfhub.training.semantic_stylegan import PRESETS, SemanticStyleGANTraining, adaptation, train_semantic_stylegan
+from sfhub.training.settings import choose_preset, with_settings
 
 
 def main(
@@ -35,7 +35,7 @@ def main(
         Path | None, typer.Option(help="Train on these pictures, not on rendered portraits.")
     ] = None,
     masks_folder: Annotated[Path | None, typer.Option(help="Their masks, under the same names.")] = None,
-    renders: Annotated[int, typer.Option(help="How many portraits to render for training.")] = 24_000,
+    renders: Annotated[int, typer.Option(help="How many portraits to render for training.")] = 20_000,
     init_from: Annotated[
         Path | None, typer.Option(help="Checkpoint of a lower-resolution training to start from.")
     ] = None,
@@ -43,59 +43,25 @@ def main(
         Path | None, typer.Option(help="Checkpoint of a model to adapt to pictures without masks.")
     ] = None,
     style: Annotated[str, typer.Option(help=f"Style of portraits to adapt to: {', '.join(STYLES)}.")] = "ink",
-    mapping_from: Annotated[
-        Path | None, typer.Option(help="Generator folder whose mapping network makes attribute codes.")
+    parser: Annotated[
+        Path | None, typer.Option(help="With guidance, folder of a portrait parser that reads what pictures show.")
     ] = None,
     discriminator_from: Annotated[
         Path | None, typer.Option(help="Checkpoint of a StyleGAN2 training whose discriminator judges the images.")
     ] = None,
-    guidance: Annotated[
-        float | None, typer.Option(help="Weight of the comparison with paired renders, 0 for none.")
-    ] = None,
-    images: Annotated[int | None, typer.Option(help="Length of the training in images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step and process.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of both networks, at the start.")] = None,
-    r1_gamma: Annotated[float | None, typer.Option(help="Weight of R1 on images.")] = None,
-    r1_mask_gamma: Annotated[float | None, typer.Option(help="Weight of R1 on masks.")] = None,
-    mask_weight: Annotated[float | None, typer.Option(help="Weight of mask regularisation.")] = None,
-    path_weight: Annotated[
-        float | None, typer.Option(help="Weight of path length regularisation, 0 to switch off.")
-    ] = None,
-    adversarial_from: Annotated[
-        int | None, typer.Option(help="With guidance, images after which the adversarial loss counts.")
-    ] = None,
-    mapped_from: Annotated[
-        int | None, typer.Option(help="With guidance, images after which half a batch comes from latents.")
-    ] = None,
-    freeze_shapes: Annotated[bool | None, typer.Option(help="Keep all that makes shapes as it is.")] = None,
-    ema_images: Annotated[int | None, typer.Option(help="Half-life of the moving average in images.")] = None,
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", help="NAME=VALUE, a setting of SemanticStyleGANTraining with its value in JSON."),
+    ] = (),
     mixed_precision: Annotated[str, typer.Option(help="no or bf16.")] = "bf16",
     workers: Annotated[int, typer.Option(help="Data loading processes.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
 ) -> None:
     """Train or adapt SemanticStyleGAN, or go on where the checkpoint in OUT left off."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    if preset not in PRESETS:
-        raise InputError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     if init_from is not None and adapt_from is not None:
         raise InputError("A training either continues at a higher resolution (--init-from) or adapts (--adapt-from).")
-    config = PRESETS[preset] if adapt_from is None else adaptation(PRESETS[preset])
-    given = {
-        "guidance": guidance,
-        "images": images,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "r1_gamma": r1_gamma,
-        "r1_mask_gamma": r1_mask_gamma,
-        "mask_weight": mask_weight,
-        "path_weight": path_weight,
-        "adversarial_from": adversarial_from,
-        "mapped_from": mapped_from,
-        "freeze_shapes": freeze_shapes,
-        "ema_images": ema_images,
-        "seed": seed,
-    }
-    config = dataclasses.replace(config, **{key: value for key, value in given.items() if value is not None})
+    config = choose_preset(PRESETS, preset)
+    config = with_settings(config if adapt_from is None else adaptation(config), set_)
     accelerator = Accelerator(mixed_precision=mixed_precision)
     with accelerator.main_process_first():
         dataset = open_dataset(config, images_folder, masks_folder, renders, style)
@@ -105,7 +71,7 @@ def main(
         out,
         accelerator=accelerator,
         init_from=adapt_from or init_from,
-        mapping_from=None if mapping_from is None else StyleGAN2Generator.from_pretrained(mapping_from),
+        parser=None if parser is None else PortraitParser.from_pretrained(parser),
         discriminator_from=discriminator_from,
         workers=workers,
     )
@@ -123,7 +89,9 @@ def open_dataset(
         return ImageMaskFolder(images, masks, config.resolution, config.class_names)
     if config.image_only:
         return StyledPortraits(renders, config.resolution, style)
-    return (PairedPortraits if config.guidance else MaskedPortraits)(renders, config.resolution)
+    if config.guidance:
+        return PairedPortraits(renders, config.resolution, seed=1, mirror=True)
+    return MaskedPortraits(renders, config.resolution)
 
 
 if __name__ == "__main__":

@@ -269,6 +269,7 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         z_dim, w_dim: dimensions of Z and W.
         num_mapping_layers: depth of the mapping network.
         mapping_lr_multiplier: its learning-rate multiplier.
+        mapping_width: output features of its layers but the last, which puts out w; `w_dim` if None.
         num_classes: K, number of semantic classes, the background first.
         class_names: their names, None if unknown.
         transparent_classes: indices of classes that others show through (glasses, earrings), eq. 7.
@@ -299,6 +300,7 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         w_dim: int = 512,
         num_mapping_layers: int = 8,
         mapping_lr_multiplier: float = 0.01,
+        mapping_width: int | None = None,
         num_classes: int = 13,
         class_names: Sequence[str] | None = None,
         transparent_classes: Sequence[int] = (),
@@ -318,7 +320,9 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         table = _check_resolutions(resolution, coarse_resolution, min_resolution, channels)
         _check_layers(base_layers, depth_layers, local_layers)
         _check_classes(num_classes, class_names, transparent_classes)
-        self.mapping_network = MappingNetwork(z_dim, w_dim, num_mapping_layers, mapping_lr_multiplier, num_classes=0)
+        self.mapping_network = MappingNetwork(
+            z_dim, w_dim, num_mapping_layers, mapping_lr_multiplier, num_classes=0, width=mapping_width
+        )
         self.num_frequencies = resolution.bit_length() - 1
         self.position_weight = nn.Parameter(torch.randn(local_width, 2 + 4 * self.num_frequencies))
         self.local_generators = LocalGenerators(

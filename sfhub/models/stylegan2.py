@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
@@ -129,13 +130,23 @@ def check_channels(resolution: int, channels: Mapping[str, int] | None) -> dict[
 class MappingNetwork(nn.Module):
     """z (and a class label) -> w: normalisation and equalised linear layers with leaky ReLU.
 
-    Keeps `w_avg`, the running mean of w that truncation pulls towards.
+    Computes in float32 whatever the type of its weights, as the official code does: it costs nothing beside the
+    synthesis, and steep functions of z lose their meaning in half precision. Keeps `w_avg`, the running mean of w
+    that truncation pulls towards.
     """
 
-    def __init__(self, z_dim: int, w_dim: int, num_layers: int, lr_multiplier: float, num_classes: int):
+    def __init__(
+        self,
+        z_dim: int,
+        w_dim: int,
+        num_layers: int,
+        lr_multiplier: float,
+        num_classes: int,
+        width: int | None = None,
+    ):
         super().__init__()
         self.embed = EqualLinear(num_classes, w_dim) if num_classes else None
-        widths = [z_dim + (w_dim if num_classes else 0)] + [w_dim] * num_layers
+        widths = [z_dim + (w_dim if num_classes else 0)] + [width or w_dim] * (num_layers - 1) + [w_dim]
         self.layers = nn.ModuleList(
             EqualLinear(a, b, lr_multiplier=lr_multiplier) for a, b in itertools.pairwise(widths)
         )
@@ -143,12 +154,18 @@ class MappingNetwork(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """z `[B, z_dim]`, one-hot label `[B, num_classes]` -> w `[B, w_dim]`."""
-        x = normalize_second_moment(z)
-        if self.embed is not None:
-            x = torch.cat([x, normalize_second_moment(self.embed(label.to(x.dtype)))], dim=1)
-        for layer in self.layers:
-            x = leaky_relu(layer(x))
-        return x
+        with torch.autocast(z.device.type, enabled=False):
+            x = normalize_second_moment(z.float())
+            if self.embed is not None:
+                x = torch.cat([x, normalize_second_moment(_linear(self.embed, label.float()))], dim=1)
+            for layer in self.layers:
+                x = leaky_relu(_linear(layer, x))
+        return x.to(self.w_avg.dtype)
+
+
+def _linear(layer: EqualLinear, x: Tensor) -> Tensor:
+    """What the layer makes of float32 `x`, in float32 even if its weights are not."""
+    return F.linear(x, layer.weight.float() * layer.weight_gain, layer.bias.float() * layer.bias_gain)
 
 
 class SynthesisLayer(nn.Module):
@@ -193,6 +210,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         z_dim, w_dim: dimensions of Z and W.
         num_mapping_layers: depth of the mapping network.
         mapping_lr_multiplier: its learning-rate multiplier.
+        mapping_width: output features of its layers but the last, which puts out w; `w_dim` if None.
         channels: output channels of the convolutions per resolution, `{"4": 512, ...}`; the official table if None.
         num_classes: classes of a conditional generator, 0 if unconditional.
         image_channels: channels of the image.
@@ -213,6 +231,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         w_dim: int = 512,
         num_mapping_layers: int = 8,
         mapping_lr_multiplier: float = 0.01,
+        mapping_width: int | None = None,
         channels: dict[str, int] | None = None,
         num_classes: int = 0,
         image_channels: int = 3,
@@ -220,7 +239,9 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         table = check_channels(resolution, channels)
-        self.mapping_network = MappingNetwork(z_dim, w_dim, num_mapping_layers, mapping_lr_multiplier, num_classes)
+        self.mapping_network = MappingNetwork(
+            z_dim, w_dim, num_mapping_layers, mapping_lr_multiplier, num_classes, mapping_width
+        )
         self.const = nn.Parameter(torch.randn(1, table[4], 4, 4))
         self.conv1 = SynthesisLayer(table[4], table[4], w_dim, 4, up=False)
         self.to_rgb1 = ToRGB(table[4], image_channels, w_dim)

@@ -120,6 +120,10 @@ class StyleGAN2Discriminator(ModelMixin, ConfigMixin):
         x = leaky_relu(self.from_rgb(image), clamp=self.config.conv_clamp)
         for block in self.blocks.values():
             x = block(x)
+        return self.judge(x, label)
+
+    def judge(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Realness logits `[B, 1]` from the output of the last block, `[B, C, 4, 4]`."""
         x = self.epilogue(x)
         if self.mapping is None:
             return x

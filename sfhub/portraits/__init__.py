@@ -6,10 +6,10 @@ from sfhub.portraits.attributes import (
     attribute_vector,
     attribute_visibility,
     flip_attributes,
-    sample_attributes,
 )
 from sfhub.portraits.captions import captions
 from sfhub.portraits.classes import CLASSES, PALETTE
+from sfhub.portraits.latents import sample_attributes
 from sfhub.portraits.renderer import PortraitBatch, render
 
 __all__ = [

@@ -1,9 +1,8 @@
 """Portraits as functions of a normal latent: the pairs (z, picture) that guided training learns from.
 
-A latent z of independent standard normal numbers determines the attributes of one portrait, with the distribution of
-`sample_attributes`: uniform numbers are quantiles of the normal distribution, choices cut one column of z into
-intervals. Two things differ a little, so that a small network can learn the map (`latent_features`): colours lie on the
-path that joins the shades of a palette, and the odds of a choice depend on styling alone, not also on age or skin tone.
+A latent z of independent standard normal numbers determines the attributes of one portrait, by the formulas of
+`sfhub.portraits.distribution`. There is no other source of portraits, so that a generator's latents give the very
+distribution that it is trained on and judged by; `set_mapping` makes its mapping network from the same formulas.
 
 The *attribute code* of a portrait is what its generator should keep in W: the attribute vector, with zeros where the
 picture does not show an attribute. It is linear in every attribute, so truncation towards the mean code is a portrait
@@ -11,38 +10,51 @@ again: `truncate` moves continuous attributes as truncation moves their columns,
 """
 
 import functools
-from collections.abc import Sequence
+import itertools
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.special import ndtr, ndtri
 
 from sfhub.errors import InputError
-from sfhub.models.layers import normalize_second_moment
+from sfhub.models.layers import leaky_relu, normalize_second_moment
 from sfhub.portraits.attributes import (
     ATTRIBUTE_VECTOR_NAMES,
     ATTRIBUTES,
-    Draws,
     attribute_vector,
     attribute_visibility,
-    draw_attributes,
-    sample_attributes,
+    hiding_reasons,
+    reason_to_hide,
 )
+from sfhub.portraits.circuit import Value, compile_network, evaluate, gate
+from sfhub.portraits.distribution import Choice, portrait
+
+if TYPE_CHECKING:
+    from sfhub.models.stylegan2 import MappingNetwork
 
 __all__ = [
     "ATTRIBUTE_GROUPS",
     "CODE_GROUPS",
     "LATENT_DIM",
+    "MAPPING_LAYERS",
+    "MAPPING_WIDTH",
+    "W_DIM",
     "attribute_code",
     "attributes_from_latents",
-    "latent_features",
+    "code_values",
     "mean_code",
+    "sample_attributes",
+    "set_mapping",
     "truncate",
+    "unexplained_variance",
 ]
 
-LATENT_DIM = 256
+LATENT_DIM = 128
 """Length of a latent; the last entries decide nothing."""
+
+W_DIM, MAPPING_WIDTH, MAPPING_LAYERS = 128, 256, 5
+"""Sizes of the mapping network that `set_mapping` sets: length of w, width of its hidden layers, number of layers."""
 
 CODE_SCALE = 2.0
 """Factor from attribute vector to code; brings most columns near unit variance."""
@@ -69,125 +81,40 @@ CODE_GROUPS: tuple[int, ...] = tuple(_group_of(name) for name in ATTRIBUTE_VECTO
 """Index into `ATTRIBUTE_GROUPS` of every column of the attribute code."""
 
 
-class _LatentDraws(Draws):
-    """Draws that use up the columns of a latent `[count, LATENT_DIM]` from left to right, and note how.
+def sample_attributes(
+    count: int, seed: int | None = None, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """Draw attributes of `count` portraits: those of standard normal latents, see `sfhub.portraits.distribution`.
 
-    Attributes:
-        linear: columns that enter smoothly.
-        bends: (column, place) where the portrait's dependence on a column changes its slope.
-        steps: (column, place) where it jumps.
-    """
-
-    def __init__(self, z: Tensor):
-        self.count = len(z)
-        self._z, self._used = z, 0
-        self._styling: Tensor | None = None  # the first thing that happens or not
-        self._choices = 0
-        self.linear: list[int] = []
-        self.bends: list[tuple[int, float]] = []
-        self.steps: list[tuple[int, float]] = []
-
-    def randn(self, columns: int) -> Tensor:
-        self.linear += range(self._used, self._used + columns)
-        self._used += columns
-        return self._z[:, self._used - columns : self._used]
-
-    def rand(self) -> Tensor:
-        return ndtr(self.randn(1)[:, 0])
-
-    def happens(self, probability: float | Tensor) -> Tensor:
-        quantile = torch.as_tensor(probability).expand(self.count)[:, None]
-        result = self._stairs(quantile, [quantile.mean(dim=0)])[:, 0]
-        if torch.as_tensor(probability).ndim:  # where it jumps depends on other columns, too
-            self.linear.append(self._used - 1)
-        self._styling = result if self._styling is None else self._styling
-        return result
-
-    def choose(self, weights: Sequence[float] | Tensor) -> Tensor:
-        """Choose with the mean weights of the portrait's styling; what is impossible stays impossible."""
-        means = _mean_weights()[self._choices]
-        self._choices += 1
-        possible = self.weights(weights) > 0
-        quantiles = self._quantiles(means[self._styling.long()] * possible)[:, :-1]
-        alike = (means[0] - means[1]).abs().max() < 0.02
-        rows = (means.mean(dim=0, keepdim=True) if alike else means).cumsum(dim=1)[:, :-1]
-        return (~self._stairs(quantiles, rows)).sum(dim=1).float()
-
-    def _stairs(self, quantiles: Tensor, jumps: Sequence[Tensor]) -> Tensor:
-        """Whether the next column lies below each of the quantiles `[count, K]`; where it jumps is noted."""
-        for row in jumps:
-            self.steps += [(self._used, place) for place in ndtri(row.clamp(1e-6, 1 - 1e-6)).tolist()]
-        self._used += 1
-        return self._z[:, self._used - 1, None] < ndtri(quantiles.clamp(1e-6, 1 - 1e-6))
-
-    def _quantiles(self, weights: Sequence[float] | Tensor) -> Tensor:
-        """Cumulative shares `[count, K]` of weights."""
-        weights = self.weights(weights)
-        return weights.cumsum(dim=1) / weights.sum(dim=1, keepdim=True)
-
-    def shade(self, shades, weights=None) -> Tensor:
-        """A colour on the path that joins the shades, most often near one of them."""
-        upper = self._quantiles([1.0] * len(shades) if weights is None else weights)
-        lower = F.pad(upper, (1, 0))[:, :-1]
-        place = ndtri(((lower + upper) / 2).clamp(1e-3, 1 - 1e-3))  # of every shade on the column's axis
-        self.bends += [(self._used, value) for value in place.mean(dim=0).tolist()]
-        z = self.randn(1)
-        table = torch.tensor(shades)
-        share = ((z - place[:, :-1]) / (place[:, 1:] - place[:, :-1]).clamp(min=1e-3)).clamp(0, 1)
-        colour = table[0] + share @ (table[1:] - table[:-1])
-        return (colour * (1 + 0.07 * self.randn(1))).clamp(0.02, 0.98)
-
-
-def latent_features(samples: int = 4_000) -> tuple[list[int], list[tuple[int, float]], list[tuple[int, float]]]:
-    """How portraits depend on the columns of a latent: what a mapping network can start from.
+    Args:
+        count: number of portraits, at least 1.
+        seed: same seed, same attributes; excludes `generator`.
+        generator: a CPU generator to draw from; without both, a fresh random seed.
 
     Returns:
-        Columns that enter smoothly; (column, place) of bends; (column, place) of jumps, where a choice changes. Places
-        that move with other columns are given by their mean.
+        All `ATTRIBUTES` as float32 CPU tensors `[count]`; categorical ones hold integer codes.
+
+    Raises:
+        InputError: `count` is below 1, or both `seed` and `generator` are given.
     """
-    draws = _LatentDraws(torch.randn(samples, LATENT_DIM, generator=torch.Generator().manual_seed(0)))
-    draw_attributes(draws)
-    return draws.linear, draws.bends, draws.steps
-
-
-class _Survey(Draws):
-    """Draws that note the mean weights of every choice, `[2, K]`, for the two ends of styling."""
-
-    def __init__(self, count: int):
-        super().__init__(count, torch.Generator().manual_seed(0))
-        self.means: list[Tensor] = []
-        self._styling: Tensor | None = None
-
-    def happens(self, probability: float | Tensor) -> Tensor:
-        result = super().happens(probability)
-        self._styling = result if self._styling is None else self._styling
-        return result
-
-    def choose(self, weights: Sequence[float] | Tensor) -> Tensor:
-        share = self.weights(weights) / self.weights(weights).sum(dim=1, keepdim=True)
-        self.means.append(torch.stack([share[~self._styling].mean(dim=0), share[self._styling].mean(dim=0)]))
-        return super().choose(weights)
-
-    def shade(self, shades, weights=None) -> Tensor:
-        count = len(self.means)
-        colour = super().shade(shades, weights)
-        del self.means[count:]  # shades are no choices of a latent
-        return colour
-
-
-@functools.cache
-def _mean_weights() -> list[Tensor]:
-    survey = _Survey(20_000)
-    draw_attributes(survey)
-    return survey.means
+    if count < 1:
+        raise InputError(f"Cannot draw {count} portraits; ask for at least 1.")
+    if seed is not None and generator is not None:
+        raise InputError("Both a seed and a generator were given; give only one of them.")
+    if generator is None:
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+    return attributes_from_latents(torch.randn(count, LATENT_DIM, generator=generator))
 
 
 def attributes_from_latents(z: Tensor) -> dict[str, Tensor]:
     """Attributes of the portraits that latents stand for.
 
     Args:
-        z: `[B, LATENT_DIM]`; standard normal latents give the distribution of `sample_attributes`. Their length does
-            not count, as it does not for StyleGAN2's mapping network.
+        z: `[B, LATENT_DIM]`. Their length does not count, as it does not for StyleGAN2's mapping network.
 
     Returns:
         All `ATTRIBUTES` as float32 CPU tensors `[B]`.
@@ -197,7 +124,19 @@ def attributes_from_latents(z: Tensor) -> dict[str, Tensor]:
     """
     if z.ndim != 2 or z.shape[1] != LATENT_DIM:
         raise InputError(f"A latent of shape {list(z.shape)} does not fit; portraits take [batch, {LATENT_DIM}].")
-    return draw_attributes(_LatentDraws(normalize_second_moment(z.detach().float().cpu())))
+    drawn = portrait()
+    values = [_as_number(value) for value in drawn.values()]
+    evaluated = evaluate(values, normalize_second_moment(z.detach().float().cpu()))
+    return {name: value.clamp(*_range(name)) for name, value in zip(drawn, evaluated, strict=True)}
+
+
+def _as_number(value: Value | Choice) -> Value:
+    """A choice as its integer code."""
+    return value if isinstance(value, Value) else sum(code * chosen for code, chosen in enumerate(value))
+
+
+def _range(name: str) -> tuple[float, float]:
+    return ATTRIBUTES[name].low, ATTRIBUTES[name].high
 
 
 def attribute_code(attributes: dict[str, Tensor]) -> Tensor:
@@ -230,3 +169,88 @@ def truncate(attributes: dict[str, Tensor], mean: Tensor, psi: Tensor) -> dict[s
         moved[name] = value
         column += max(1, len(item.choices))
     return moved
+
+
+@functools.cache
+def code_values() -> tuple[Value, ...]:
+    """The columns of the attribute code as functions of a latent."""
+    drawn = portrait()
+
+    def is_one_of(name: str, *choices: str) -> Value:
+        return sum(drawn[name][ATTRIBUTES[name].choices.index(choice)] for choice in choices)
+
+    reasons = hiding_reasons(is_one_of)
+    values = []
+    for name, value in drawn.items():
+        item = ATTRIBUTES[name]
+        if item.choices:
+            parts = {f"{name}={choice}": part for choice, part in zip(item.choices, value, strict=True)}
+        else:
+            parts = {name: (value - item.low) * (2 / (item.high - item.low)) - 1}
+        for column, part in parts.items():
+            reason = reason_to_hide(column, reasons)
+            if reason is not None:
+                part = (part - reason).clamp(0, 1) if item.choices else gate(1 - reason, part)
+            values.append(CODE_SCALE * part)
+    return tuple(values)
+
+
+def set_mapping(mapping: "MappingNetwork") -> None:
+    """Make a mapping network turn latents into attribute codes, and columns of W beyond the code zero.
+
+    Nothing is trained: the weights are compiled from the formulas of the distribution. They are numbers that half
+    precision represents. `w_avg` stays as it is.
+
+    Args:
+        mapping: of `LATENT_DIM` inputs, `MAPPING_LAYERS` layers of `MAPPING_WIDTH` and at last `W_DIM` outputs, with a
+            learning-rate multiplier of 1.
+
+    Raises:
+        InputError: for a mapping network of other sizes.
+    """
+    widths = [LATENT_DIM, *[MAPPING_WIDTH] * (MAPPING_LAYERS - 1), W_DIM]
+    shapes = [(out, inputs) for inputs, out in itertools.pairwise(widths)]
+    if [tuple(layer.weight.shape) for layer in mapping.layers] != shapes or mapping.layers[0].bias_gain != 1:
+        raise InputError(
+            f"This mapping network cannot be set; build it with z_dim={LATENT_DIM}, w_dim={W_DIM}, "
+            f"num_mapping_layers={MAPPING_LAYERS}, mapping_width={MAPPING_WIDTH} and mapping_lr_multiplier=1."
+        )
+    z = torch.randn(2048, LATENT_DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = normalize_second_moment(z)
+    for layer, compiled in zip(mapping.layers, compile_network(code_values(), LATENT_DIM), strict=True):
+        first, last = layer is mapping.layers[0], layer is mapping.layers[-1]
+        weight, bias = (torch.zeros(parameter.shape, dtype=torch.float64) for parameter in (layer.weight, layer.bias))
+        rows, columns = compiled[0].shape
+        weight[:rows, :columns], bias[:rows] = (torch.from_numpy(array) for array in compiled)
+        if not last:
+            bias[-1] = 1.0  # a constant for the next layer
+        x = x * layer.weight_gain
+        weight, bias = _in_half_precision(weight / layer.weight_gain, bias, x, has_constant=not first)
+        with torch.no_grad():
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias)
+        x = leaky_relu(F.linear(x, weight, bias))
+
+
+def _in_half_precision(weight: Tensor, bias: Tensor, x: Tensor, *, has_constant: bool) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer as numbers that half precision represents.
+
+    Half precision keeps a bias of 600 to a quarter only. So where the last column of the inputs `x` `[B, in]` is a
+    constant, its weights are what is cut off from the biases, which also make up for what is cut off from the other
+    weights, on average over the inputs.
+    """
+    rounded = weight.half().double()
+    if has_constant:
+        bias = bias + (weight - rounded) @ x.mean(dim=0)
+        rounded[:, -1] = ((bias - bias.half()) / x[0, -1]).half().double()
+    return rounded, bias.half().double()
+
+
+def unexplained_variance(mapping: "MappingNetwork", samples: int = 4096) -> float:
+    """The share of the attribute codes' variance that a mapping network leaves unexplained, over fixed latents."""
+    z = torch.randn(samples, LATENT_DIM, generator=torch.Generator().manual_seed(1))
+    code = attribute_code(attributes_from_latents(z))
+    with torch.no_grad():
+        w = mapping(z.to(mapping.w_avg.device)).float().cpu()
+    wanted = F.pad(code, (0, w.shape[1] - code.shape[1]))
+    return ((w - wanted).square().mean(dim=0).sum() / wanted.var(dim=0).sum()).item()

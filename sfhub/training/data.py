@@ -18,7 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
-from sfhub.portraits import CLASSES, render, sample_attributes
+from sfhub.portraits import (
+    ATTRIBUTE_VECTOR_NAMES,
+    ATTRIBUTES,
+    CLASSES,
+    attribute_vector,
+    attribute_visibility,
+    render,
+    sample_attributes,
+)
 from sfhub.portraits.latents import LATENT_DIM, attribute_code, attributes_from_latents, mean_code, truncate
 from sfhub.portraits.styles import stylise
 
@@ -31,6 +39,8 @@ __all__ = [
     "RenderedPortraits",
     "StyledPortraits",
     "image_batches",
+    "mirror_signs",
+    "with_even_kinds",
 ]
 
 logger = logging.getLogger(__name__)
@@ -54,7 +64,7 @@ class RenderedPortraits(Dataset):
     Attributes:
         images: `[count, 3, H, W]`, uint8.
         masks: `[count, H, W]`, uint8 class numbers.
-        attributes: what `sample_attributes` drew.
+        attributes: of every portrait, by name, `[count]`.
     """
 
     _kind = "portraits"
@@ -62,14 +72,15 @@ class RenderedPortraits(Dataset):
 
     def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
         folder = Path(cache_dir) / f"{self._kind}-{resolution}-{count}-{seed}"
-        self.attributes = self._draw(count, seed)
         if not folder.is_dir():
-            _render_to(folder, self.attributes, resolution, self._style)
+            _render_to(folder, *self._draw(count, seed), resolution, self._style)
+        self.attributes = _columns(folder / "attributes.npy", ATTRIBUTES)
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         self.masks = np.load(folder / "masks.npy", mmap_mode="r")
 
-    def _draw(self, count: int, seed: int) -> dict[str, Tensor]:
-        return sample_attributes(count, seed=seed)
+    def _draw(self, count: int, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Attributes `[count]` by name, and arrays `[count, ...]` to be kept beside the pictures."""
+        return sample_attributes(count, seed=seed), {}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -80,43 +91,88 @@ class RenderedPortraits(Dataset):
 
 
 class PairedPortraits(RenderedPortraits):
-    """Rendered portraits together with the latents and codes that a generator should make them from.
+    """Rendered portraits together with the codes that a generator should make them from.
 
     Every second portrait is truncated by a random psi in [0.5, 1], so that a generator trained on the pairs also knows
-    what truncation should give.
+    what truncation should give. In a third of the portraits the kinds (hat, beard, pattern, ...) are drawn evenly, so
+    that rare ones are learned, too. With `mirror` the second half of the data set is the first one turned left to
+    right.
 
     Args:
         count, resolution, seed, cache_dir: as for `RenderedPortraits`.
+        mirror: serve the mirrored portraits, too, which doubles the length.
 
     Attributes:
         codes: `[count, A]`, attribute codes after truncation; kept beside the pictures that were rendered from them.
+        targets, visible: `[count, A]`, attribute vectors, and which of their columns the picture shows.
     """
 
     _kind = "paired"
 
-    def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
+    def __init__(
+        self,
+        count: int,
+        resolution: int,
+        seed: int = 0,
+        cache_dir: str | Path = "runs/data",
+        mirror: bool = False,
+    ):
         super().__init__(count, resolution, seed, cache_dir)
-        stored = Path(self.images.filename).with_name("codes.npy")
-        if not stored.is_file():
-            np.save(stored, self.codes.numpy())
-        self.codes = torch.from_numpy(np.load(stored))
+        self.codes = torch.from_numpy(np.load(Path(self.images.filename).with_name("codes.npy")))
+        self.targets, self.visible = attribute_vector(self.attributes), attribute_visibility(self.attributes)
+        self.mirror = mirror
+        self._turned = mirror_signs()
 
-    def _draw(self, count: int, seed: int) -> dict[str, Tensor]:
+    def _draw(self, count: int, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         random = torch.Generator().manual_seed(seed)
         attributes = attributes_from_latents(torch.randn(count, LATENT_DIM, generator=random))
+        attributes = with_even_kinds(attributes, torch.rand(count, generator=random) < 1 / 3, random)
         psi = 1 - 0.5 * torch.rand(count, generator=random)
         psi[::2] = 1
         mean = mean_code()
-        self.codes = mean + psi[:, None] * (attribute_code(attributes) - mean)
-        return truncate(attributes, mean, psi)
+        codes = mean + psi[:, None] * (attribute_code(attributes) - mean)
+        return truncate(attributes, mean, psi), {"codes": codes}
+
+    def __len__(self) -> int:
+        return len(self.images) * (2 if self.mirror else 1)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """`image` `[3, H, W]` and `mask` `[H, W]`, uint8; `code` `[A]`."""
+        """`image` `[3, H, W]` and `mask` `[H, W]`, uint8; `code`, `target` and `visible` `[A]`."""
+        turned, index = divmod(index, len(self.images))
+        image, mask = torch.from_numpy(self.images[index].copy()), torch.from_numpy(self.masks[index].copy())
+        signs = self._turned if turned else torch.ones(())
         return {
-            "image": torch.from_numpy(self.images[index].copy()),
-            "mask": torch.from_numpy(self.masks[index].copy()),
-            "code": self.codes[index],
+            "image": image.flip(-1) if turned else image,
+            "mask": mask.flip(-1) if turned else mask,
+            "code": self.codes[index] * signs,
+            "target": self.targets[index] * signs,
+            "visible": self.visible[index],
         }
+
+
+def mirror_signs() -> Tensor:
+    """Factor of every column of an attribute vector or code, `[A]`, that belongs to the mirrored portrait."""
+    signs = [-1.0 if ATTRIBUTES.get(name) and ATTRIBUTES[name].odd else 1.0 for name in ATTRIBUTE_VECTOR_NAMES]
+    return torch.tensor(signs)
+
+
+def with_even_kinds(attributes: dict[str, Tensor], chosen: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+    """Attributes of which each kind (hat, beard, ...) of the chosen portraits is, as often as not, drawn evenly.
+
+    Args:
+        attributes: of B portraits.
+        chosen: `[B]` bool.
+        random: source of the draws.
+    """
+    changed = dict(attributes)
+    for name, item in ATTRIBUTES.items():
+        if item.choices:
+            drawn = torch.randint(len(item.choices), chosen.shape, generator=random).float()
+            taken = chosen & (torch.rand(chosen.shape, generator=random) < 0.5)
+            changed[name] = torch.where(taken, drawn, attributes[name])
+    tall = [ATTRIBUTES["hair_style"].choices.index(style) for style in ("afro", "bun")]
+    changed["hat"] = changed["hat"].masked_fill(torch.isin(changed["hair_style"], torch.tensor(tall)), 0)
+    return changed
 
 
 class MaskedPortraits(RenderedPortraits):
@@ -140,13 +196,26 @@ class StyledPortraits(RenderedPortraits):
         super().__init__(count, resolution, seed, cache_dir)
 
 
+def _columns(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
+    """The columns of a stored array `[count, names]` by name."""
+    return dict(zip(names, torch.from_numpy(np.load(path)).T.contiguous(), strict=True))
+
+
 def _render_to(
-    folder: Path, attributes: dict[str, Tensor], resolution: int, style: str | None = None, chunk: int = 64
+    folder: Path,
+    attributes: dict[str, Tensor],
+    beside: dict[str, Tensor],
+    resolution: int,
+    style: str | None = None,
+    chunk: int = 64,
 ) -> None:
     """Render in chunks into a temporary folder that takes its name when complete."""
     count = len(next(iter(attributes.values())))
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
+    columns = torch.stack([attributes[name] for name in ATTRIBUTES], dim=1)
+    for name, values in {"attributes": columns, **beside}.items():
+        np.save(partial / f"{name}.npy", values.numpy())
     shape = (count, 3, resolution, resolution)
     images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
     masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, *shape[2:]))

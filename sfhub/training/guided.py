@@ -1,15 +1,17 @@
 """Guided training: a StyleGAN2 that learns from pairs of code and picture, in one loop to be read from top to bottom.
 
-The renderer of portraits knows which attributes made a picture, so a generator need not discover them. Three ideas:
+The renderer of portraits knows which attributes made a picture, so a generator need not discover them. Four ideas:
 
-1. *W is the attribute code.* The mapping network is first fitted, without any picture, to turn latents into attribute
-   codes (`sfhub.portraits.latents`); the synthesis network then learns picture by picture from the code of each. The
-   loss is the pixel difference, the difference in the discriminator's features (feature matching: Wang et al.,
-   *pix2pixHD*, CVPR 2018, eq. 3), and the adversarial loss of StyleGAN2, without which the pictures stay blurred.
-2. *A style channel belongs to one semantic group.* Every affine layer is masked so that each of its outputs sees the
-   columns of one group of attributes: layout, face, eyes, hair and so on. In S space the regions of a portrait can
-   then be exchanged almost independently, which is what all region edits live off.
-3. *Truncation is part of the task*: half of the pairs are truncated portraits.
+1. *W is the attribute code.* The mapping network turns latents into attribute codes exactly, by construction
+   (`sfhub.portraits.latents.set_mapping`); the synthesis network learns picture by picture from the code of each.
+2. *What a person looks at counts.* Pixels are weighted by their class, and a parser says whether the picture shows
+   the attributes of its code (`sfhub.training.pair_losses`). That regression makes a picture that obeys, but is soft.
+3. *Sharpness comes last, from a discriminator that is told the code* (projection: Miyato and Koyama, *cGANs with
+   Projection Discriminator*, ICLR 2018): it asks for this portrait, not for any. Features of it are compared, too
+   (feature matching: Wang et al., *pix2pixHD*, CVPR 2018, eq. 3).
+4. *A style channel prefers one semantic group.* Every affine layer starts with each of its outputs hearing the columns
+   of one group of attributes (layout, face, eyes, hair and so on), and what it hears of others decays a little with
+   every step. `group_decay` of 0 leaves them free, of 1 forbids them.
 
 What results is an ordinary `StyleGAN2Generator`; nothing of this is seen at inference. For pictures without attributes
 there is the plain loop in `sfhub.training.stylegan2`.
@@ -18,31 +20,33 @@ there is the plain loop in `sfhub.training.stylegan2`.
 import copy
 import logging
 import math
-from dataclasses import asdict, dataclass, field
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
-from sfhub.errors import InputError
-from sfhub.models.layers import leaky_relu, normalize_second_moment
-from sfhub.models.stylegan2 import MappingNetwork, StyleGAN2Generator, StyleLayout
+from sfhub.models.layers import leaky_relu
+from sfhub.models.stylegan2 import StyleGAN2Generator, StyleLayout, standard_channels
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits.latents import (
     CODE_GROUPS,
     LATENT_DIM,
-    attribute_code,
-    attributes_from_latents,
-    latent_features,
+    MAPPING_LAYERS,
+    MAPPING_WIDTH,
+    W_DIM,
+    set_mapping,
 )
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, feature_distance, generator_loss, r1_penalty
+from sfhub.training.pair_losses import class_weights, measured_parser, pixel_loss
 from sfhub.training.recorder import Recorder
 from sfhub.training.stylegan2 import (
     WEIGHTS_STREAM,
@@ -50,28 +54,18 @@ from sfhub.training.stylegan2 import (
     passes,
     save_samples,
     set_mean_w,
-    step_generator,
     update_average,
 )
 
-__all__ = ["GuidedTraining", "channel_groups", "fit_mapping", "train_guided"]
+__all__ = ["PRESETS", "GuidedTraining", "channel_groups", "train_growing", "train_guided"]
 
 logger = logging.getLogger(__name__)
 
 # Share of the channels of every layer that each group gets, in the order of ATTRIBUTE_GROUPS.
-GROUP_SHARES = (0.20, 0.17, 0.11, 0.08, 0.17, 0.05, 0.06, 0.08, 0.08)
+GROUP_SHARES = (0.18, 0.17, 0.13, 0.10, 0.15, 0.06, 0.07, 0.08, 0.06)
 
-AFFINE_RATE = 4.0
+AFFINE_RATE = 3.0
 """Learning rate of the affine layers in units of the others'."""
-
-RAMP = 0.06
-"""Width, in a latent's standard deviations, of the ramp from one choice to the next."""
-
-OFFSET = 6.0
-"""More than any latent entry is below zero; keeps the linear units of the mapping network above zero."""
-
-POOL = 64
-"""Batches of latents that the fit of the mapping network draws at once."""
 
 
 @dataclass
@@ -80,192 +74,141 @@ class GuidedTraining:
 
     Attributes:
         resolution: side of the images in pixels.
-        num_mapping_layers: depth of the mapping network.
         channels, discriminator_channels: channels per resolution.
         images: length of the training, in pairs seen.
+        growth: pairs seen before at lower resolutions, where a step costs a fraction: `{"32": 60000, ...}`.
         batch_size: pairs per step and process.
         learning_rate: of Adam, both networks; falls to a tenth along a cosine over the training.
         r1_gamma, r1_interval: weight of R1 and steps between its evaluations.
-        pixel_weight: weight of the mean absolute pixel difference.
-        feature_weight: weight of the difference in the discriminator's features.
-        parse_weight: weight of the parser's cross-entropy to the true mask, if there is a parser.
+        pixel_weight: weight of `pixel_loss`.
+        attribute_weight: weight of the parser's attribute error, if there is a parser.
+        parse_weight: weight of the parser's cross-entropy to the true mask.
+        adversarial_from: images after which the discriminator learns and counts.
         adversarial_weight: weight of the adversarial loss.
-        discriminator_interval: steps between updates of the discriminator; the pairs guide the generator meanwhile.
-        adversarial_from: images after which the discriminator learns and the adversarial loss counts.
-        mapped_from: images after which half of each batch comes from latents through the mapping network, which
-            learns from then on, too; never if None.
-        mapping_steps: steps of the fit of the mapping network, of 512 latents each.
+        feature_weight: weight of the difference in the discriminator's features.
+        discriminator_interval: steps between updates of the discriminator.
+        group_decay: share of what a style channel hears of other groups that each step takes away, 0 to 1.
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
         seed: of everything random.
         save_images: images between checkpoints; `sample_images` between sample grids.
     """
 
     resolution: int = 128
-    num_mapping_layers: int = 5
     channels: dict[str, int] = field(
-        default_factory=lambda: {"4": 192, "8": 192, "16": 192, "32": 96, "64": 48, "128": 24}
+        default_factory=lambda: {"4": 128, "8": 128, "16": 128, "32": 128, "64": 64, "128": 32}
     )
     discriminator_channels: dict[str, int] = field(
-        default_factory=lambda: {"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 32}
+        default_factory=lambda: {"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 24}
     )
-    images: int = 240_000
-    batch_size: int = 8
+    images: int = 70_000
+    growth: dict[str, int] = field(default_factory=lambda: {"32": 80_000, "64": 40_000})
+    batch_size: int = 16
     learning_rate: float = 2.5e-3
     r1_gamma: float = 0.2
     r1_interval: int = 16
-    pixel_weight: float = 4.0
-    feature_weight: float = 4.0
-    parse_weight: float = 0.3
-    adversarial_weight: float = 1.0
-    discriminator_interval: int = 2
-    adversarial_from: int = 60_000
-    mapped_from: int | None = None
-    mapping_steps: int = 14_000
+    pixel_weight: float = 1.0
+    attribute_weight: float = 0.3
+    parse_weight: float = 0.05
+    adversarial_from: int = 46_000
+    adversarial_weight: float = 0.1
+    feature_weight: float = 0.3
+    discriminator_interval: int = 1
+    group_decay: float = 0.01
     ema_images: int = 4_000
     seed: int = 0
     save_images: int = 4_000
     sample_images: int = 4_000
 
 
+_OFFICIAL_HALVED = {side: width // 2 for side, width in standard_channels(256).items()}
+
+PRESETS: dict[str, GuidedTraining] = {
+    # What ships: hours on one CPU core.
+    "cpu": GuidedTraining(),
+    # The better model, for whoever has a GPU for half an hour.
+    "gpu": replace(
+        GuidedTraining(),
+        resolution=256,
+        channels=_OFFICIAL_HALVED,
+        discriminator_channels=_OFFICIAL_HALVED,
+        images=600_000,
+        growth={"32": 400_000, "64": 300_000, "128": 300_000},
+        batch_size=64,
+        adversarial_from=300_000,
+        ema_images=10_000,
+        save_images=20_000,
+        sample_images=20_000,
+    ),
+}
+
+
 def channel_groups(layout: StyleLayout, seed: int = 0) -> Tensor:
-    """Semantic group of every style channel, `[S]` int64, indices into `ATTRIBUTE_GROUPS`.
+    """Semantic group that every style channel prefers, `[S]` int64, indices into `ATTRIBUTE_GROUPS`.
 
     Within every layer each group gets its share of the channels, at least one, at random places.
     """
-    random = torch.Generator().manual_seed(seed)
     edges = torch.tensor(GROUP_SHARES).cumsum(0) / sum(GROUP_SHARES)
     groups = []
     for entry in layout:
+        random = torch.Generator().manual_seed(zlib.crc32(f"{entry.name} {seed}".encode()))  # whatever the resolution
         rank = (torch.randperm(entry.width, generator=random) + 0.5) / entry.width
         groups.append(torch.bucketize(rank, edges).clamp(max=len(GROUP_SHARES) - 1))
     return torch.cat(groups)
 
 
-class _AffineMasks:
-    """Keeps every affine row zero outside the code columns of its channel's group."""
+class _GroupPreference:
+    """Lets every affine row prefer the code columns of its channel's group."""
 
-    def __init__(self, G: StyleGAN2Generator, seed: int):
+    def __init__(self, G: StyleGAN2Generator, seed: int, decay: float):
         column_groups = torch.full((G.config.w_dim,), -1)
         column_groups[: len(CODE_GROUPS)] = torch.tensor(CODE_GROUPS)
         groups = channel_groups(G.style_layout, seed)
-        self._weights, self._masks = [], []
+        self._weights, self._own, self._factors = [], [], []
         for entry in G.style_layout:
             weight = G.get_submodule(entry.name).affine.weight
-            mask = groups[entry.start : entry.stop, None] == column_groups[None]
+            own = groups[entry.start : entry.stop, None] == column_groups[None]
             self._weights.append(weight)
-            self._masks.append(mask.to(weight))
+            self._own.append(own.to(weight))
+            self._factors.append(torch.where(own, 1.0, 1.0 - decay).to(weight))
 
     @torch.no_grad()
     def start(self) -> None:
-        """Scale the first weights so that styles have a standard deviation of about one half."""
-        for weight, mask in zip(self._weights, self._masks, strict=True):
-            weight.mul_(mask * 0.5 * (weight.shape[1] / mask.sum(dim=1, keepdim=True)).sqrt())
+        """Keep the group's own columns only, at a scale that gives styles a standard deviation of about one half."""
+        for weight, own in zip(self._weights, self._own, strict=True):
+            weight.mul_(own * 0.5 * (weight.shape[1] / own.sum(dim=1, keepdim=True)).sqrt())
 
     @torch.no_grad()
-    def apply(self) -> None:
-        torch._foreach_mul_(self._weights, self._masks)
+    def decay(self) -> None:
+        """Take a share of what was learned of other groups away."""
+        torch._foreach_mul_(self._weights, self._factors)
 
 
 def _parameter_groups(G: StyleGAN2Generator) -> list[dict]:
-    """Parameters for Adam; those of the affine layers move faster.
+    """Parameters for Adam: the mapping network is exact and stays; the affine layers move faster.
 
-    Equalised learning rate supposes that all of W feeds a style, but the masks leave a dozen of 256 columns.
+    Equalised learning rate supposes that all of W feeds a style, but a dozen of its columns do most of it.
     """
-    is_affine = {name: name.endswith("affine.weight") for name, _ in G.named_parameters()}
+    named = [(name, p) for name, p in G.named_parameters() if not name.startswith("mapping_network")]
     return [
-        {"params": [p for name, p in G.named_parameters() if not is_affine[name]]},
-        {"params": [p for name, p in G.named_parameters() if is_affine[name]], "rate_factor": AFFINE_RATE},
+        {"params": [p for name, p in named if not name.endswith("affine.weight")]},
+        {"params": [p for name, p in named if name.endswith("affine.weight")], "rate_factor": AFFINE_RATE},
     ]
 
 
-def fit_mapping(G: StyleGAN2Generator, steps: int, seed: int = 0, batch: int = 512) -> float:
-    """Fit the mapping network to turn latents into attribute codes, and columns of W beyond the code to be zero.
-
-    Its first two layers are set to the features of `latent_features`, the jumps being ramps of width `RAMP`; the
-    layers after them are trained. Without them choices stay blurred: gradient descent finds no steep functions.
-
-    Returns:
-        The share of the codes' variance that is left unexplained on fresh latents.
-
-    Raises:
-        InputError: for a mapping network of less than three layers, or too narrow for the features.
-    """
-    mapping = G.mapping_network
-    if len(mapping.layers) < 3:
-        raise InputError(f"A mapping network of {len(mapping.layers)} layers cannot be fitted; give it 3 or more.")
-    count = _set_features(mapping)
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        sample = _features(mapping, torch.randn(4096, LATENT_DIM, generator=random))[:, :count]
-    mean, scale = sample.mean(dim=0), sample.std(dim=0)
-    spread = _wanted_w(G, torch.randn(4096, LATENT_DIM, generator=random)).var(dim=0) + 0.05  # rare hats count, too
-    trained = nn.ModuleList(mapping.layers[2:])
-    optimizer = torch.optim.Adam(trained.parameters(), betas=(0.9, 0.99), fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=max(steps, 2), pct_start=0.1)
-    for step in tqdm(range(steps), desc="Fitting the mapping network", unit="step"):
-        if step % POOL == 0:  # large pools: drawing attributes costs the same for one as for a thousand
-            with torch.no_grad():
-                z = torch.randn(POOL * batch, LATENT_DIM, generator=random)
-                pool = (_features(mapping, z)[:, :count] - mean) / scale
-                wanted = _wanted_w(G, z)
-        part = slice(step % POOL * batch, (step % POOL + 1) * batch)
-        x = F.pad(pool[part], (0, G.config.w_dim - count))
-        for layer in trained:
-            x = leaky_relu(layer(x))
-        optimizer.zero_grad(set_to_none=True)
-        ((x - wanted[part]).square() / spread).sum(dim=1).mean().backward()
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():  # the centring becomes part of the first trained layer
-        first = trained[0]
-        first.weight[:, :count] /= scale
-        first.bias -= first.weight[:, :count] @ mean * (first.weight_gain / first.bias_gain)
-        z = torch.randn(4096, LATENT_DIM, generator=random)
-        wanted = _wanted_w(G, z)
-        return ((mapping(z) - wanted).square().mean(dim=0).sum() / wanted.var(dim=0).sum()).item()
-
-
-def _wanted_w(G: StyleGAN2Generator, z: Tensor) -> Tensor:
-    """Attribute codes of latents, padded with zeros to `[B, w_dim]`."""
-    code = attribute_code(attributes_from_latents(z))
-    return F.pad(code, (0, G.config.w_dim - code.shape[1]))
-
-
-def _features(mapping: MappingNetwork, z: Tensor) -> Tensor:
-    """What the first two layers make of latents."""
-    x = normalize_second_moment(z)
-    for layer in mapping.layers[:2]:
-        x = leaky_relu(layer(x))
-    return x
-
-
-@torch.no_grad()
-def _set_features(mapping: MappingNetwork) -> int:
-    """Set the first two layers so that the second puts out `latent_features`; return how many there are.
-
-    Units of the second layer never see negative sums, so it is linear: a ramp is the difference of two units.
-    """
-    linear, bends, steps = latent_features()
-    units = [(column, 1.0, OFFSET) for column in linear]
-    units += [(column, 1.0, -place) for column, place in bends]
-    features = [([index], OFFSET / 3 if index >= len(linear) else 0.0) for index in range(len(units))]
-    for column, place in steps:
-        features.append(([len(units), len(units) + 1], 0.0))
-        units += [(column, 1 / RAMP, half - place / RAMP) for half in (0.5, -0.5)]
-    first, second = mapping.layers[:2]
-    if len(units) > len(first.weight):
-        raise InputError(f"{len(first.weight)} units are too few for {len(units)} features; widen the mapping network.")
-    for layer in (first, second):
-        layer.weight.zero_()
-        layer.bias.zero_()
-    for row, (column, slope, offset) in enumerate(units):
-        first.weight[row, column] = slope / first.weight_gain
-        first.bias[row] = offset / first.bias_gain
-    for row, (sources, offset) in enumerate(features):
-        for sign, source in zip((1.0, -1.0), sources, strict=False):
-            second.weight[row, source] = sign / math.sqrt(2) / second.weight_gain
-        second.bias[row] = offset / second.bias_gain
-    return len(features)
+def build_generator(config: GuidedTraining) -> StyleGAN2Generator:
+    """A generator with random weights and the exact mapping network."""
+    G = StyleGAN2Generator(
+        resolution=config.resolution,
+        z_dim=LATENT_DIM,
+        w_dim=W_DIM,
+        num_mapping_layers=MAPPING_LAYERS,
+        mapping_width=MAPPING_WIDTH,
+        mapping_lr_multiplier=1.0,
+        channels=config.channels,
+    )
+    set_mapping(G.mapping_network)
+    G.mapping_network.requires_grad_(False)
+    return G
 
 
 def train_guided(
@@ -276,7 +219,6 @@ def train_guided(
     parser: PortraitParser | None = None,
     accelerator: Accelerator | None = None,
     init_from: str | Path | None = None,
-    mapping_from: str | Path | None = None,
 ) -> StyleGAN2Generator:
     """Train a generator on pairs, or go on where a checkpoint in `out_dir` left off.
 
@@ -284,10 +226,9 @@ def train_guided(
         config: settings; a resumed training must use the same network sizes.
         dataset: items as `sfhub.training.data.PairedPortraits` gives them.
         out_dir: receives `checkpoint.safetensors`, `ema/`, `samples/*.png` and `log.jsonl`.
-        parser: judges whether the semantic classes are where they should be.
+        parser: reads attributes and masks.
         accelerator: device, mixed precision and processes; `Accelerator()` if None.
-        init_from: a checkpoint whose convolutions and discriminator this training starts from.
-        mapping_from: a folder with a generator whose mapping network is fitted already.
+        init_from: a checkpoint of a training whose layers of the same shape this one starts from.
 
     Returns:
         The moving-average generator.
@@ -303,35 +244,25 @@ def train_guided(
     # Build.
     torch.manual_seed(WEIGHTS_STREAM + config.seed)
     torch.set_flush_denormal(True)
-    G = StyleGAN2Generator(
+    G = build_generator(config)
+    D = StyleGAN2Discriminator(
         resolution=config.resolution,
-        z_dim=LATENT_DIM,
-        w_dim=LATENT_DIM,
-        num_mapping_layers=config.num_mapping_layers,
-        channels=config.channels,
+        channels=config.discriminator_channels,
+        num_classes=len(CODE_GROUPS),
+        num_mapping_layers=0,
     )
-    D = StyleGAN2Discriminator(resolution=config.resolution, channels=config.discriminator_channels)
+    preference = _GroupPreference(G, config.seed, config.group_decay)
     checkpoint = out_dir / "checkpoint.safetensors"
     if not checkpoint.is_file():
+        preference.start()
         if init_from is not None:
-            _take_convolutions(G, D, init_from)
-        if mapping_from is not None:
-            G.mapping_network.load_state_dict(
-                StyleGAN2Generator.from_pretrained(mapping_from).mapping_network.state_dict()
-            )
-        else:
-            logger.info(
-                "Mapping network: %.1f%% of the variance unexplained.", 100 * fit_mapping(G, config.mapping_steps)
-            )
+            _start_from(G, D, init_from)
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
-    if parser is not None:
-        parser = parser.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    masks = _AffineMasks(G, config.seed)
-    if not checkpoint.is_file():
-        masks.start()
+    preference = _GroupPreference(G, config.seed, config.group_decay)
+    attribute_loss = None if parser is None else measured_parser(parser, dataset, device)
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
-        "optimizer_g": torch.optim.Adam(_parameter_groups(G), betas=(0.5, 0.99), fused=True),
+        "optimizer_g": torch.optim.Adam(_parameter_groups(G), betas=(0.9, 0.99), fused=True),
         "optimizer_d": torch.optim.Adam(D.parameters(), betas=(0.0, 0.99), fused=True),
     }
 
@@ -351,59 +282,51 @@ def train_guided(
     recorder = Recorder(out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image")
     while step < total_steps:
         images = step * per_step
-        random = step_generator(config.seed, step, accelerator.process_index, device)
         rate = config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * step / total_steps))
         for optimizer in optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate_factor", 1)
-        adversarial, mapped = images >= config.adversarial_from, images >= (config.mapped_from or math.inf)
+        adversarial = images >= config.adversarial_from
         batch = {name: value.to(device) for name, value in next(batches).items()}
         real = (batch["image"].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        code, true_mask = batch["code"], batch["mask"].long()
+        code = batch["code"]
 
-        # Pictures of the codes; later half of them of latents, which have no picture to be compared with.
-        paired = config.batch_size // 2 if mapped else config.batch_size
-        w = F.pad(code, (0, LATENT_DIM - code.shape[1]))
-        if mapped:
-            z = torch.randn(config.batch_size - paired, LATENT_DIM, generator=random, device=device)
-            w = torch.cat([w[:paired], G.mapping_network(z)])
+        # Generator: look like the paired picture, to the eye, the parser and the discriminator.
         with accelerator.autocast():
-            fake = G.synthesis(G.styles(w[:, None].expand(-1, G.num_ws, -1)), "none")
-
-        # Generator: look like the paired picture, to the eye, the discriminator and the parser.
-        D.requires_grad_(False)
-        with accelerator.autocast():
-            with torch.no_grad():
-                real_features, _ = discriminator_features(D, real[:paired])
-            fake_features, fake_logits = discriminator_features(D, fake)
-            fake_features = [feature[:paired] for feature in fake_features]
-            pixel = F.l1_loss(fake[:paired].float(), real[:paired])
-            feature = feature_distance(fake_features, real_features)
-            loss = config.pixel_weight * pixel + config.feature_weight * feature
-            recorder.add(pixel=pixel, feature=feature)
-            if parser is not None and config.parse_weight:
-                parse = F.cross_entropy(parser(fake[:paired]).logits.float(), true_mask[:paired])
-                loss = loss + config.parse_weight * parse
-                recorder.add(parse=parse)
+            fake = G.synthesis(G.styles(_as_w(G, code)), "none")
+            pixel = pixel_loss(fake, real, class_weights(batch["mask"]))
+            loss = config.pixel_weight * pixel
+            recorder.add(pixel=pixel)
+            if attribute_loss is not None:
+                seen = attribute_loss.parser(fake)
+                attributes = attribute_loss(seen.attributes, batch["target"], batch["visible"])
+                parse = F.cross_entropy(seen.logits.float(), batch["mask"].long())
+                loss = loss + config.attribute_weight * attributes + config.parse_weight * parse
+                recorder.add(attributes=attributes, parse=parse)
             if adversarial:
+                D.requires_grad_(False)
+                with torch.no_grad():
+                    real_features, _ = discriminator_features(D, real, code)
+                fake_features, fake_logits = discriminator_features(D, fake, code)
+                feature = feature_distance(fake_features, real_features)
                 loss_g = generator_loss(fake_logits.float())
-                loss = loss + config.adversarial_weight * loss_g
-                recorder.add(loss_g=loss_g)
+                loss = loss + config.feature_weight * feature + config.adversarial_weight * loss_g
+                recorder.add(feature=feature, loss_g=loss_g)
+                D.requires_grad_(True)
         accelerator.backward(loss)
-        D.requires_grad_(True)
         optimizer_step(optimizers["optimizer_g"], accelerator)
-        masks.apply()
+        preference.decay()
 
-        # Discriminator: real against generated, R1 every r1_interval steps.
+        # Discriminator: real against generated, both with their code; R1 every r1_interval steps.
         if adversarial and step % config.discriminator_interval == 0:
             with accelerator.autocast():
-                real_logits = D(real)
-                loss_d = discriminator_loss(real_logits.float(), D(fake.detach()).float())
+                real_logits, fake_logits = D(real, code), D(fake.detach(), code)
+                loss_d = discriminator_loss(real_logits.float(), fake_logits.float())
             accelerator.backward(loss_d)
             recorder.add(loss_d=loss_d, sign_real=real_logits.sign().mean())
             if step % config.r1_interval == 0:
-                seen = real.detach().requires_grad_(True)
-                penalty = r1_penalty(D(seen), seen)
+                sample = real.detach().requires_grad_(True)
+                penalty = r1_penalty(D(sample, code), sample)
                 accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
                 recorder.add(r1=penalty)
             optimizer_step(optimizers["optimizer_d"], accelerator)
@@ -428,23 +351,57 @@ def train_guided(
     return ema
 
 
-def _take_convolutions(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
-    """Take over a plain training's convolutions, mean styles and discriminator, but not how it uses W."""
-    own = {
-        name: value.clone()
-        for name, value in G.state_dict().items()
-        if name.startswith("mapping_network") or name.endswith("affine.weight")
-    }
-    load_matching(G, checkpoint, "ema")
-    G.load_state_dict(own, strict=False)
+@torch.no_grad()
+def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
+    """Take over all layers that fit; new toRGB layers start at zero, so that the picture is the old one enlarged."""
+    for name in load_matching(G, checkpoint, "ema"):
+        if name.startswith("to_rgbs") and name.endswith(".weight") and "affine" not in name:
+            G.get_parameter(name).zero_()
+    set_mapping(G.mapping_network)
     load_matching(D, checkpoint, "discriminator")
 
 
-def discriminator_features(D: StyleGAN2Discriminator, image: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Outputs of all residual blocks, and the logits `[B, 1]`."""
+def train_growing(
+    config: GuidedTraining,
+    open_pairs: Callable[[int], Dataset],
+    out_dir: str | Path,
+    *,
+    parser: PortraitParser | None = None,
+    accelerator: Accelerator | None = None,
+    init_from: str | Path | None = None,
+) -> StyleGAN2Generator:
+    """`train_guided`, after regression at the lower resolutions of `config.growth`, each from where the last one ended.
+
+    Args:
+        config, out_dir, parser, accelerator, init_from: as for `train_guided`; lower resolutions go to `OUT/growth`.
+        open_pairs: the data set of pairs at a resolution.
+    """
+    for resolution, images in config.growth.items():
+        folder = Path(out_dir) / "growth" / resolution
+        lower = replace(
+            config,
+            resolution=int(resolution),
+            images=images,
+            adversarial_from=images + 1,
+            save_images=max(config.save_images, images // 4),
+            sample_images=max(config.sample_images, images // 4),
+        )
+        train_guided(lower, open_pairs(int(resolution)), folder, accelerator=accelerator, init_from=init_from)
+        init_from = folder / "checkpoint.safetensors"
+    pairs = open_pairs(config.resolution)
+    return train_guided(config, pairs, out_dir, parser=parser, accelerator=accelerator, init_from=init_from)
+
+
+def _as_w(G: StyleGAN2Generator, code: Tensor) -> Tensor:
+    """Attribute codes `[B, A]` -> W+ `[B, num_ws, w_dim]`: the code is w, filled up with zeros."""
+    return F.pad(code, (0, G.config.w_dim - code.shape[1]))[:, None].expand(-1, G.num_ws, -1)
+
+
+def discriminator_features(D: StyleGAN2Discriminator, image: Tensor, code: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Outputs of all residual blocks, and the logits `[B, 1]` given the code."""
     x = leaky_relu(D.from_rgb(image), clamp=D.config.conv_clamp)
     features = []
     for block in D.blocks.values():
         x = block(x)
         features.append(x)
-    return features, D.epilogue(x)
+    return features, D.judge(x, code)

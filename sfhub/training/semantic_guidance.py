@@ -3,9 +3,10 @@
 Ours, not the paper's. The renderer of portraits knows which attributes made a picture (`sfhub.portraits.latents`).
 W is then the attribute code, and three things follow:
 
-1. A picture generated from the code of a real one is compared with it: pixels, masks (cross-entropy of the depths,
-   which are logits by eq. 3, and of the refined mask) and features of the discriminator (feature matching: Wang et
-   al., *pix2pixHD*, CVPR 2018, eq. 3).
+1. A picture generated from the code of a real one is compared with it: pixels by their class, masks (cross-entropy of
+   the depths, which are logits by eq. 3, and of the refined mask), what a parser reads in it
+   (`sfhub.training.pair_losses`) and, once the discriminator plays, its features (feature matching: Wang et al.,
+   *pix2pixHD*, CVPR 2018, eq. 3).
 2. Every local generator hears only what concerns it: its own layers the attributes of its region, the shared base
    layers pose, light and face. Exchanging the codes of one region then changes that region and no other.
 3. What the mask says about the renders is exact, so depths take shape within the first thousands of images.
@@ -23,8 +24,9 @@ from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticSt
 from sfhub.models.semantic_stylegan_discriminator import Branch, SemanticStyleGANDiscriminator
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS
 from sfhub.training.losses import feature_distance
+from sfhub.training.pair_losses import class_weights, pixel_loss
 
-__all__ = ["CLASS_GROUPS", "CodeMasks", "guidance_loss", "judge"]
+__all__ = ["CLASS_GROUPS", "CodeMasks", "guidance_loss", "judge", "matching_loss"]
 
 BASE_GROUPS = ("layout", "face")
 
@@ -45,9 +47,8 @@ CLASS_GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Groups of attributes (`ATTRIBUTE_GROUPS`) that the shape and texture codes of each class stand for."""
 
-PIXEL_WEIGHT = 4.0
 MASK_WEIGHT = 0.5
-FEATURE_WEIGHT = 4.0
+FEATURE_WEIGHT = 0.3
 LOGIT_SCALE = 4.0  # refined masks are trained towards -1 and 1; four times that makes cross-entropy content
 
 
@@ -112,35 +113,37 @@ def _through(branch: Branch, x: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def guidance_loss(
-    D: SemanticStyleGANDiscriminator,
-    fake: SemanticStyleGANOutput,
-    features: list[Tensor],
-    image: Tensor,
-    mask: Tensor,
-    labels: Tensor,
+    fake: SemanticStyleGANOutput, image: Tensor, mask: Tensor, labels: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """How far generated pictures are from the real ones of the same codes.
+    """How far generated pictures and masks are from the real ones of the same codes.
 
     Args:
-        D: discriminator, without gradients of its own.
         fake: what the generator made; its first P items are compared.
-        features: of `judge` for `fake`.
         image: `[P, 3, H, W]`, the real pictures.
-        mask: `[P or more, K, h, w]`, their masks as `D` takes them.
+        mask: `[P or more, K, h, w]`, their masks as the discriminator takes them.
         labels: `[P, H, W]`, int64, the same as class numbers.
 
     Returns:
         The loss, and its parts by name.
     """
     count = len(image)
-    with torch.no_grad():
-        _, real_features = judge(D, image, mask[:count])
     share = F.adaptive_avg_pool2d((mask[:count].float() + 1) / 2, fake.depths.shape[-2:])
     parts = {
-        "pixel": F.l1_loss(fake.image[:count].float(), image),
+        "pixel": pixel_loss(fake.image[:count], image, class_weights(labels)),
         "coarse": F.cross_entropy(fake.depths[:count].float(), share),
         "fine": F.cross_entropy(LOGIT_SCALE * fake.mask[:count].float(), labels),
-        "feature": feature_distance([feature[:count] for feature in features], real_features),
     }
-    loss = PIXEL_WEIGHT * parts["pixel"] + FEATURE_WEIGHT * parts["feature"]
-    return loss + MASK_WEIGHT * (parts["coarse"] + parts["fine"]), parts
+    return parts["pixel"] + MASK_WEIGHT * (parts["coarse"] + parts["fine"]), parts
+
+
+def matching_loss(D: SemanticStyleGANDiscriminator, features: list[Tensor], image: Tensor, mask: Tensor) -> Tensor:
+    """Distance between the discriminator's features of generated pictures, as `judge` gives them, and of real ones.
+
+    Args:
+        D: discriminator, without gradients of its own.
+        features: of generated pictures, the first P of which are compared.
+        image, mask: `[P, ...]`, the real ones.
+    """
+    with torch.no_grad():
+        _, real_features = judge(D, image, mask)
+    return FEATURE_WEIGHT * feature_distance([feature[: len(image)] for feature in features], real_features)

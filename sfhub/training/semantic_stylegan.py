@@ -23,7 +23,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
@@ -31,14 +30,16 @@ from torchvision.utils import save_image
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
-from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
+from sfhub.models.stylegan2 import NoiseMode
 from sfhub.portraits.classes import CLASSES, PALETTE
+from sfhub.portraits.latents import LATENT_DIM, MAPPING_LAYERS, MAPPING_WIDTH, set_mapping
+from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, read_checkpoint, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
-from sfhub.training.guided import fit_mapping
 from sfhub.training.losses import discriminator_loss, generator_loss, path_lengths
+from sfhub.training.pair_losses import measured_parser
 from sfhub.training.recorder import Recorder
-from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge
+from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge, matching_loss
 from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, set_mean_w, step_generator, update_average
 
 __all__ = ["PRESETS", "SemanticStyleGANTraining", "adaptation", "train_semantic_stylegan"]
@@ -54,7 +55,8 @@ class SemanticStyleGANTraining:
         resolution: side of the images in pixels.
         class_names, transparent_classes: of the masks, the background first; those that others show through.
         latent_dim: dimensions of Z and W.
-        num_mapping_layers: depth of the mapping network.
+        num_mapping_layers, mapping_width, mapping_lr_multiplier: of the mapping network; its depth, the width of its
+            hidden layers (`latent_dim` if None) and its learning-rate multiplier.
         coarse_resolution, min_resolution, local_layers, base_layers, depth_layers, local_width, feature_width,
             channels: of the generator, see `SemanticStyleGANGenerator`.
         discriminator_channels: channels per resolution, of both branches.
@@ -69,11 +71,12 @@ class SemanticStyleGANTraining:
         mixing_probability: how often a second latent takes over shapes and textures.
         noise: feed random noise to the render net.
         guidance: weight of the comparison with paired pictures, 0 for none; items then need a `code`.
+        attribute_weight: with guidance and a parser, weight of what it reads beside the other comparisons.
+        adversarial_weight: weight of the generator's adversarial loss.
         adversarial_from: with guidance, images after which the discriminator learns and counts.
         discriminator_interval: steps between updates of the discriminator; pairs guide the generator meanwhile.
         generator_momentum: first beta of the generator's Adam; comparing with pairs allows more than a game does.
         mapped_from: with guidance, images after which half of each batch comes from random latents.
-        mapping_steps: with guidance, steps of the fit of the mapping network to attribute codes.
         image_only: train without masks, for adaptation.
         freeze_shapes: keep mapping network, coordinates and everything that makes depths as they are.
         ema_images: half-life of the generator's moving average, at most a twentieth of the images so far.
@@ -87,6 +90,8 @@ class SemanticStyleGANTraining:
     transparent_classes: tuple[str, ...] = ("glasses", "earrings")
     latent_dim: int = 512
     num_mapping_layers: int = 8
+    mapping_width: int | None = None
+    mapping_lr_multiplier: float = 0.01
     coarse_resolution: int = 64
     min_resolution: int = 16
     local_layers: int = 10
@@ -110,11 +115,12 @@ class SemanticStyleGANTraining:
     mixing_probability: float = 0.3
     noise: bool = True
     guidance: float = 0.0
+    attribute_weight: float = 0.3
+    adversarial_weight: float = 1.0
     adversarial_from: int = 0
     discriminator_interval: int = 1
     generator_momentum: float = 0.0
     mapped_from: int = 0
-    mapping_steps: int = 6_000
     image_only: bool = False
     freeze_shapes: bool = False
     ema_images: int = 10_000
@@ -131,8 +137,10 @@ class SemanticStyleGANTraining:
 
 _PORTRAITS = SemanticStyleGANTraining(
     resolution=128,
-    latent_dim=256,
-    num_mapping_layers=5,
+    latent_dim=LATENT_DIM,
+    num_mapping_layers=MAPPING_LAYERS,
+    mapping_width=MAPPING_WIDTH,
+    mapping_lr_multiplier=1,
     coarse_resolution=32,
     min_resolution=16,
     local_layers=8,
@@ -200,13 +208,15 @@ class Batch(NamedTuple):
         image: `[B, 3, H, W]` in [-1, 1].
         mask: `[B, K, h, w]` at the discriminator's resolution, 1 inside a class and -1 outside; None without masks.
         labels: `[B, H, W]` int64, or None.
-        code: `[B, A]`, or None.
+        code, target, visible: `[B, A]`, attribute codes, attribute vectors and which columns show, or None.
     """
 
     image: Tensor
     mask: Tensor | None
     labels: Tensor | None
     code: Tensor | None
+    target: Tensor | None = None
+    visible: Tensor | None = None
 
 
 def train_semantic_stylegan(
@@ -216,7 +226,7 @@ def train_semantic_stylegan(
     *,
     accelerator: Accelerator | None = None,
     init_from: str | Path | None = None,
-    mapping_from: ModelMixin | None = None,
+    parser: PortraitParser | None = None,
     discriminator_from: str | Path | None = None,
     workers: int = 0,
     callback: Callable[[dict[str, float]], None] | None = None,
@@ -232,8 +242,7 @@ def train_semantic_stylegan(
         accelerator: device, mixed precision and processes; `Accelerator()` if None. With several processes each takes
             `batch_size` images per step.
         init_from: a checkpoint to start from: of a lower resolution, or the model to adapt.
-        mapping_from: a generator with a mapping network of the same sizes to start from; with guidance one is fitted
-            if None.
+        parser: with guidance, reads whether pictures show the attributes of their codes.
         discriminator_from: a checkpoint of a StyleGAN2 whose discriminator, of the same channels, becomes the image
             branch: its features compare pictures well from the first step.
         workers: data loading processes.
@@ -243,7 +252,8 @@ def train_semantic_stylegan(
         The moving-average generator.
 
     Raises:
-        InputError: for fewer images than one batch, a checkpoint of other sizes, or items that lack a mask or a code.
+        InputError: for fewer images than one batch, a checkpoint of other sizes, items that lack a mask or a code, or
+            guidance of a mapping network of other sizes than `set_mapping` needs.
     """
     accelerator = accelerator or Accelerator()
     device, world, out_dir = accelerator.device, accelerator.num_processes, Path(out_dir)
@@ -260,14 +270,14 @@ def train_semantic_stylegan(
         _start_from(G, D, init_from)
     if discriminator_from is not None:
         _take_discriminator(D, discriminator_from)
+    if config.guidance:  # w is the attribute code; there is nothing to learn about it
+        set_mapping(G.mapping_network)
+        G.mapping_network.requires_grad_(False)
     checkpoint = out_dir / "checkpoint.safetensors"
-    if mapping_from is not None:
-        _take_mapping(G, mapping_from)
-    elif config.guidance and init_from is None and not checkpoint.is_file():
-        _take_mapping(G, _fitted_mapping(config))
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
     if config.freeze_shapes:
         _freeze_shapes(G)
+    attribute_loss = measured_parser(parser, dataset, device) if parser is not None and config.guidance else None
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
         name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(momentum, 0.99), fused=True)
@@ -326,18 +336,27 @@ def train_semantic_stylegan(
         # Generator: fool the discriminator, resemble the paired pictures, keep the mask near the coarse one (eq. 5).
         D.requires_grad_(False)
         with accelerator.autocast():
-            logits, features = judge(D, fake.image, fake_mask)
             residual = mask_regularisation(fake)
             loss = config.mask_weight * residual
             recorder.add(mask_residual=residual)
-            if adversarial:
-                loss_g = generator_loss(logits.float())
-                loss = loss + loss_g
-                recorder.add(loss_g=loss_g)
             if paired:
-                guide, parts = guidance_loss(D, fake, features, real.image[:paired], real.mask, real.labels[:paired])
+                guide, parts = guidance_loss(fake, real.image[:paired], real.mask, real.labels[:paired])
                 loss = loss + config.guidance * guide
                 recorder.add(**parts)
+            if paired and attribute_loss is not None:
+                seen = attribute_loss.parser(fake.image[:paired]).attributes
+                error = attribute_loss(seen, real.target[:paired], real.visible[:paired])
+                loss = loss + config.guidance * config.attribute_weight * error
+                recorder.add(attributes=error)
+            if adversarial:
+                logits, features = judge(D, fake.image, fake_mask)
+                loss_g = generator_loss(logits.float())
+                loss = loss + config.adversarial_weight * loss_g
+                recorder.add(loss_g=loss_g)
+                if paired:
+                    feature = matching_loss(D, features, real.image[:paired], real.mask[:paired])
+                    loss = loss + config.guidance * feature
+                    recorder.add(feature=feature)
         accelerator.backward(loss)
         D.requires_grad_(True)
         if config.path_weight and step % config.path_interval == 0:
@@ -379,6 +398,8 @@ def build_networks(
         z_dim=config.latent_dim,
         w_dim=config.latent_dim,
         num_mapping_layers=config.num_mapping_layers,
+        mapping_width=config.mapping_width,
+        mapping_lr_multiplier=config.mapping_lr_multiplier,
         num_classes=len(config.class_names),
         class_names=list(config.class_names),
         transparent_classes=[config.class_names.index(name) for name in config.transparent_classes],
@@ -418,7 +439,7 @@ def _check_items(item: dict[str, Tensor] | Tensor, config: SemanticStyleGANTrain
             "or switch off what needs it (guidance for codes; adapt a trained model for images without masks)."
         )
     if config.guidance and config.mirror:
-        raise InputError("Guidance and mirroring exclude each other, since codes do not turn with the pictures.")
+        raise InputError("Guidance excludes mirroring; let the data set turn pictures and codes together.")
 
 
 def _prepare(
@@ -437,7 +458,8 @@ def _prepare(
     if labels is not None:
         mask = F.one_hot(labels, len(config.class_names)).permute(0, 3, 1, 2).float() * 2 - 1
         mask = _resize(mask, config.mask_resolution).contiguous(memory_format=torch.channels_last)
-    return Batch(image, mask, labels, batch["code"].to(device) if config.guidance else None)
+    codes = [batch[name].to(device) for name in ("code", "target", "visible") if config.guidance and name in batch]
+    return Batch(image, mask, labels, *codes or [None])
 
 
 def _resize(mask: Tensor, side: int) -> Tensor:
@@ -557,30 +579,6 @@ def _take_discriminator(D: SemanticStyleGANDiscriminator, checkpoint: str | Path
             "take a checkpoint of the same resolution and channels."
         )
     D.load_state_dict(renamed, strict=False)
-
-
-def _fitted_mapping(config: SemanticStyleGANTraining) -> StyleGAN2Generator:
-    """A mapping network from latents to attribute codes, in the smallest generator that can carry it."""
-    carrier = StyleGAN2Generator(
-        resolution=8,
-        z_dim=config.latent_dim,
-        w_dim=config.latent_dim,
-        num_mapping_layers=config.num_mapping_layers,
-        channels={"4": 1, "8": 1},
-    )
-    share = fit_mapping(carrier, config.mapping_steps, config.seed)
-    logger.info("The mapping network leaves %.1f%% of the codes' variance unexplained.", 100 * share)
-    return carrier
-
-
-def _take_mapping(G: SemanticStyleGANGenerator, source: ModelMixin) -> None:
-    try:
-        G.mapping_network.load_state_dict(source.mapping_network.state_dict())
-    except RuntimeError as error:
-        raise InputError(
-            f"The mapping network of {type(source).__name__} has other sizes than {G.config.num_mapping_layers} layers "
-            f"from {G.config.z_dim} to {G.config.w_dim}; train with the sizes of that generator."
-        ) from error
 
 
 def _freeze_shapes(G: SemanticStyleGANGenerator) -> None:

@@ -1,4 +1,4 @@
-"""The distribution of portraits, its symmetry, and the checks of what users pass in."""
+"""Attributes: their mirror, their vector, what hides them, and the checks of what users pass in."""
 
 import math
 
@@ -33,40 +33,6 @@ def test_a_generator_draws_what_its_seed_draws():
     assert torch.equal(attribute_vector(drawn), attribute_vector(sample_attributes(4, seed=5)))
 
 
-def test_draws_stay_inside_the_documented_ranges(many):
-    assert list(many) == list(ATTRIBUTES)
-    assert len(ATTRIBUTES) >= 30
-    for name, value in check_attributes(many).items():
-        assert value.dtype == torch.float32 and value.shape == (6000,)
-        assert value.min() >= ATTRIBUTES[name].low and value.max() <= ATTRIBUTES[name].high
-
-
-@pytest.mark.parametrize("name", [name for name, item in ATTRIBUTES.items() if item.choices])
-def test_every_choice_is_drawn(many, name):
-    shares = torch.bincount(many[name].long(), minlength=len(ATTRIBUTES[name].choices)) / 6000
-    assert shares.min() > 0.02
-
-
-@pytest.mark.parametrize("name", [name for name, item in ATTRIBUTES.items() if item.odd])
-def test_left_and_right_are_equally_likely(many, name):
-    value = many[name]
-    assert abs(value.mean()) < 4 * value.std() / math.sqrt(len(value))
-    quantiles = torch.quantile(value, torch.tensor([0.1, 0.25, 0.75, 0.9]))
-    assert torch.allclose(quantiles[:2], -quantiles[2:].flip(0), atol=0.12 * ATTRIBUTES[name].high)
-
-
-def test_skin_tones_and_ages_cover_their_whole_range(many):
-    for name in ("skin_tone", "age"):
-        counts = torch.histc(many[name], bins=5, min=0, max=1) / 6000
-        assert counts.min() > 0.14
-
-
-def test_hats_leave_room_for_no_afro_or_bun(many):
-    tall = torch.isin(many["hair_style"], torch.tensor([8.0, 9.0]))
-    assert [ATTRIBUTES["hair_style"].choices[i] for i in (8, 9)] == ["afro", "bun"]
-    assert (many["hat"][tall] == 0).all()
-
-
 def test_flipping_twice_changes_nothing_and_once_mirrors_the_pose(many):
     flipped = flip_attributes(many)
     assert torch.equal(flipped["yaw"], -many["yaw"]) and torch.equal(flipped["smile"], many["smile"])
@@ -91,6 +57,28 @@ def test_visibility_hides_the_colour_of_a_hat_that_nobody_wears():
     assert seen[:, column("fringe=straight")].tolist() == [1, 0]
     assert seen[:, column("hat=beanie")].tolist() == [1, 1]
     assert seen[:, column("smile")].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "hidden"),
+    [
+        ({"hair_style": "bald"}, ["hair_length", "hair_volume", "hair_part", "fringe=side"]),
+        ({"hair_style": "afro"}, ["fringe=none"]),
+        ({"hair_style": "bob"}, ["ear_size"]),
+        ({"glasses": "none"}, ["glasses_red"]),
+        ({"earrings": "none"}, ["earring_gold"]),
+        ({"pattern": "plain"}, ["pattern_contrast"]),
+        ({"background": "flat"}, ["background2_blue", "background_x", "background_y"]),
+        ({"hat": "cap", "hair_style": "buzz"}, ["fringe=straight"]),
+    ],
+)
+def test_visibility_hides_what_leaves_no_trace(attributes, hidden):
+    everything = {"glasses": "round", "hat": "none", "earrings": "hoop", "pattern": "dots", "background": "bokeh"}
+    with_all = attribute_visibility(everything | {"hair_style": "short"})[0]
+    without = attribute_visibility(everything | {"hair_style": "short"} | attributes)[0]
+    column = ATTRIBUTE_VECTOR_NAMES.index
+    assert all(with_all[column(name)] == 1 and without[column(name)] == 0 for name in hidden)
+    assert without[column("background_red")] == without[column("hair_red")] == without[column("glasses=none")] == 1
 
 
 @pytest.mark.parametrize(

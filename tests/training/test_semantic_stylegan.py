@@ -17,10 +17,17 @@ from torch.utils.data import Dataset
 
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
-from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits import CLASSES
-from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS
+from sfhub.portraits.latents import (
+    ATTRIBUTE_GROUPS,
+    CODE_GROUPS,
+    LATENT_DIM,
+    MAPPING_LAYERS,
+    MAPPING_WIDTH,
+    W_DIM,
+    unexplained_variance,
+)
 from sfhub.training.checkpoint import read_checkpoint, save_checkpoint
 from sfhub.training.data import MaskedPortraits, PairedPortraits, StyledPortraits
 from sfhub.training.semantic_guidance import CodeMasks
@@ -63,10 +70,11 @@ GUIDED = replace(
     TINY,
     class_names=CLASSES,
     transparent_classes=("glasses", "earrings"),
-    latent_dim=256,
+    latent_dim=LATENT_DIM,
     guidance=1.0,
-    num_mapping_layers=4,
-    mapping_steps=2,
+    num_mapping_layers=MAPPING_LAYERS,
+    mapping_width=MAPPING_WIDTH,
+    mapping_lr_multiplier=1,
     adversarial_from=8,
     mapped_from=16,
 )
@@ -203,11 +211,10 @@ def test_style_mixing_stays_within_local_generators_and_keeps_base_codes():
 
 def test_guidance_learns_the_pictures_of_codes(tmp_path, pairs):
     config = replace(GUIDED, adversarial_from=10_000, mapped_from=10_000, learning_rate=1e-2, path_weight=0.0)
-    mapping = StyleGAN2Generator(resolution=8, z_dim=256, w_dim=256, num_mapping_layers=4)  # it is not used yet
     errors = []
     for images in (8, 400):
-        ema = train(tmp_path, images, config, pairs, mapping_from=mapping)
-        code = F.pad(pairs.codes, (0, 256 - pairs.codes.shape[1]))
+        ema = train(tmp_path, images, config, pairs)
+        code = F.pad(pairs.codes, (0, W_DIM - pairs.codes.shape[1]))
         fake = ema.synthesis(code[:, None].expand(-1, ema.n_latent, -1))
         labels = torch.tensor(pairs.masks).long()
         real = torch.tensor(pairs.images) / 127.5 - 1
@@ -223,8 +230,8 @@ def test_a_local_generator_hears_only_the_attributes_of_its_region():
         G.local_generators.affine_weight.add_(1.0)
     masks.apply(G)
     hair = list(ATTRIBUTE_GROUPS).index("hair")
-    code = torch.randn(1, 256)
-    other = torch.where(F.pad(torch.tensor(CODE_GROUPS) == hair, (0, 256 - len(CODE_GROUPS))), code + 1, code)
+    code = torch.randn(1, W_DIM)
+    other = torch.where(F.pad(torch.tensor(CODE_GROUPS) == hair, (0, W_DIM - len(CODE_GROUPS))), code + 1, code)
     depths = [G.synthesis(value[:, None].expand(-1, G.n_latent, -1)).depths for value in (code, other)]
     changed = (depths[0] - depths[1]).abs().amax(dim=(0, 2, 3)) > 1e-6
     assert {name for name, moved in zip(CLASSES, changed, strict=True) if moved} == {"hair", "brows"}
@@ -286,12 +293,11 @@ def test_checkpoint_of_other_sizes_is_refused_in_one_sentence(tmp_path):
         train(tmp_path, 32, replace(TINY, latent_dim=8))
 
 
-def test_guided_training_starts_from_the_mapping_network_it_is_given(tmp_path, pairs):
-    given, other = (StyleGAN2Generator(resolution=8, z_dim=256, w_dim=256, num_mapping_layers=n) for n in (4, 5))
-    ema = train(tmp_path / "a", 4, replace(GUIDED, learning_rate=0.0), pairs, mapping_from=given)
-    assert torch.equal(ema.mapping_network.layers[1].weight, given.mapping_network.layers[1].weight)
-    with pytest.raises(InputError, match="other sizes than 4 layers"):
-        train(tmp_path / "b", 4, GUIDED, pairs, mapping_from=other)
+def test_the_latents_of_a_guided_training_give_attribute_codes_from_first_to_last(tmp_path, pairs):
+    ema = train(tmp_path / "a", 24, GUIDED, pairs)
+    assert unexplained_variance(ema.mapping_network) < 0.005
+    with pytest.raises(InputError, match=f"num_mapping_layers={MAPPING_LAYERS}"):
+        train(tmp_path / "b", 4, replace(GUIDED, num_mapping_layers=2), pairs)
 
 
 def test_the_discriminator_of_a_stylegan_becomes_the_image_branch(tmp_path):
