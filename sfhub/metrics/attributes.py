@@ -42,7 +42,8 @@ def attribute_scores(found: Tensor, target: Tensor, visible: Tensor) -> dict[str
 
     Returns:
         R^2 of continuous attributes (1 is perfect, 0 no better than the target's mean, and it may be negative),
-        accuracy of categorical ones; nothing for an attribute that is never visible.
+        balanced accuracy of categorical ones (the mean over the kinds of the share that is recognised, so that a rare
+        hat counts as much as no hat); nothing for an attribute that is never visible.
     """
     scores = {}
     for name, columns in attribute_columns().items():
@@ -51,7 +52,9 @@ def attribute_scores(found: Tensor, target: Tensor, visible: Tensor) -> dict[str
         if not len(a):
             continue
         if ATTRIBUTES[name].choices:
-            scores[name] = (a.argmax(dim=1) == b.argmax(dim=1)).float().mean().item()
+            right = b * (a.argmax(dim=1) == b.argmax(dim=1))[:, None]
+            present = b.sum(dim=0) > 0
+            scores[name] = (right.sum(dim=0) / b.sum(dim=0))[present].mean().item()
         else:
             scores[name] = (1 - (a - b).square().mean() / b.var(correction=0).clamp(min=1e-8)).item()
     return scores

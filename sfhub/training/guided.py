@@ -78,7 +78,9 @@ class GuidedTraining:
         images: length of the training, in pairs seen.
         growth: pairs seen before at lower resolutions, where a step costs a fraction: `{"32": 60000, ...}`.
         batch_size: pairs per step and process.
-        learning_rate: of Adam, both networks; falls to a tenth along a cosine over the training.
+        learning_rate: of the generator's Adam; falls to a tenth along a cosine over the training. High, and for small
+            batches: what counts in a short regression is the number of steps and their length.
+        discriminator_rate: learning rate of the discriminator's Adam; it stays.
         r1_gamma, r1_interval: weight of R1 and steps between its evaluations.
         pixel_weight: weight of `pixel_loss`.
         attribute_weight: weight of the parser's attribute error, if there is a parser.
@@ -100,18 +102,19 @@ class GuidedTraining:
     discriminator_channels: dict[str, int] = field(
         default_factory=lambda: {"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 24}
     )
-    images: int = 70_000
-    growth: dict[str, int] = field(default_factory=lambda: {"32": 80_000, "64": 40_000})
-    batch_size: int = 16
-    learning_rate: float = 2.5e-3
+    images: int = 48_000
+    growth: dict[str, int] = field(default_factory=lambda: {"32": 32_000, "64": 30_000})
+    batch_size: int = 8
+    learning_rate: float = 1.5e-2
+    discriminator_rate: float = 2.5e-3
     r1_gamma: float = 0.2
     r1_interval: int = 16
     pixel_weight: float = 1.0
     attribute_weight: float = 0.3
     parse_weight: float = 0.05
-    adversarial_from: int = 46_000
-    adversarial_weight: float = 0.1
-    feature_weight: float = 0.3
+    adversarial_from: int = 34_000
+    adversarial_weight: float = 0.2
+    feature_weight: float = 1.0
     discriminator_interval: int = 1
     group_decay: float = 0.01
     ema_images: int = 4_000
@@ -134,6 +137,7 @@ PRESETS: dict[str, GuidedTraining] = {
         images=600_000,
         growth={"32": 400_000, "64": 300_000, "128": 300_000},
         batch_size=64,
+        learning_rate=1e-2,
         adversarial_from=300_000,
         ema_images=10_000,
         save_images=20_000,
@@ -263,7 +267,7 @@ def train_guided(
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
         "optimizer_g": torch.optim.Adam(_parameter_groups(G), betas=(0.9, 0.99), fused=True),
-        "optimizer_d": torch.optim.Adam(D.parameters(), betas=(0.0, 0.99), fused=True),
+        "optimizer_d": torch.optim.Adam(D.parameters(), lr=config.discriminator_rate, betas=(0.0, 0.99), fused=True),
     }
 
     # Restore.
@@ -283,9 +287,8 @@ def train_guided(
     while step < total_steps:
         images = step * per_step
         rate = config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * step / total_steps))
-        for optimizer in optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("rate_factor", 1)
+        for group in optimizers["optimizer_g"].param_groups:
+            group["lr"] = rate * group.get("rate_factor", 1)
         adversarial = images >= config.adversarial_from
         batch = {name: value.to(device) for name, value in next(batches).items()}
         real = (batch["image"].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)

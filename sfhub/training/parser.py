@@ -1,26 +1,32 @@
-"""Training the portrait parser on renders: cross-entropy for the mask, regression and cross-entropy for attributes.
+"""Training the networks that look at portraits, on renders: the parser, and the judge that only measures.
 
-The parser later looks at *generated* portraits, a little blurred and noisy, so training images are degraded at random.
-It trains from nothing in well under an hour on two CPU cores, so there is no resume: a crash costs the run.
+The mask is learned by cross-entropy, attributes by regression in units of their variance and, for kinds, by
+cross-entropy in which every kind counts the same however rare it is. The networks later look at *generated* portraits,
+a little blurred and noisy, so training images are degraded at random, and every second one is mirrored. A training
+takes a quarter of an hour on one CPU core, so there is no resume, but the network is written every two minutes.
 """
 
 import json
 import logging
 import math
+import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from diffusers import ModelMixin
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sfhub.metrics.attributes import attribute_scores
 from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector, attribute_visibility
 from sfhub.portraits.attributes import attribute_columns
-from sfhub.portraits.parser import ParserOutput, PortraitParser
-from sfhub.training.data import RenderedPortraits
+from sfhub.portraits.parser import PortraitParser
+from sfhub.training.data import BatchOrder, RenderedPortraits, mirror_signs
+from sfhub.training.recorder import Recorder
 
 __all__ = ["ParserTraining", "evaluate_parser", "train_parser"]
 
@@ -32,68 +38,126 @@ class ParserTraining:
     """Settings of one training.
 
     Attributes:
-        resolution: side of the images in pixels.
-        steps, batch_size, learning_rate: of Adam with a cosine schedule.
+        steps, batch_size: length of the training.
+        learning_rate: highest of AdamW's one cycle.
         attribute_weight: weight of the attribute losses beside the mask's cross-entropy.
         held_out: portraits at the end of the data set kept for `evaluate_parser`.
-        seed: of the order and the degradations.
+        log_every: steps between two lines of `log.jsonl`.
+        save_every: seconds between two writings of the network.
+        seed: of the order, the mirroring and the degradations.
     """
 
-    resolution: int = 128
     steps: int = 4_000
     batch_size: int = 16
-    learning_rate: float = 2e-3
-    attribute_weight: float = 1.0
+    learning_rate: float = 4e-3
+    attribute_weight: float = 2.0
     held_out: int = 1_000
+    log_every: int = 25
+    save_every: float = 120.0
     seed: int = 0
 
 
 def train_parser(
-    config: ParserTraining, dataset: RenderedPortraits, out_dir: str | Path, *, accelerator: Accelerator | None = None
-) -> PortraitParser:
-    """Train a parser on renders, write it to `out_dir` with `metrics.json`, and return it.
+    config: ParserTraining,
+    dataset: RenderedPortraits,
+    out_dir: str | Path,
+    *,
+    network: ModelMixin | None = None,
+    accelerator: Accelerator | None = None,
+) -> ModelMixin:
+    """Train a network on renders, write it to `out_dir` with its figures, and return it in evaluation mode.
 
     Args:
         config: settings.
-        dataset: rendered portraits at `config.resolution`.
-        out_dir: receives the network (`PortraitParser.from_pretrained`) and its figures on held-out renders.
+        dataset: rendered portraits.
+        out_dir: receives the network (its `from_pretrained` opens it), `metrics.json`, its figures on held-out renders
+            (on the first 200 of them while the training runs), and `log.jsonl`, the losses.
+        network: image -> output with `attributes` `[B, A]`, and with `logits` of the mask if it has any; a new
+            `PortraitParser` of the data set's size if None.
         accelerator: device and mixed precision.
     """
     accelerator = accelerator or Accelerator()
-    device = accelerator.device
+    device, out_dir = accelerator.device, Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / "log.jsonl").unlink(missing_ok=True)
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)
-    parser = PortraitParser(resolution=config.resolution).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(parser.parameters(), lr=config.learning_rate, weight_decay=1e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
-    targets, visible = attribute_vector(dataset.attributes), attribute_visibility(dataset.attributes)
-    random = torch.Generator().manual_seed(config.seed)
-    bar = tqdm(range(config.steps), unit="step", disable=not accelerator.is_main_process)
-    for _ in bar:
-        index = torch.randint(len(dataset) - config.held_out, (config.batch_size,), generator=random)
-        index = index.sort().values  # the order in which they lie on disk
-        image, mask = _batch(dataset, index, device)
+    network = PortraitParser(resolution=dataset.images.shape[-1]) if network is None else network
+    network = network.to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.2
+    )
+    batches = _batches(config, dataset, device)
+    known = slice(0, len(dataset) - config.held_out)
+    weights = column_weights(*_vectors(dataset, known)).to(device)
+    by_class = class_weights(torch.tensor(dataset.masks[:500])).to(device)
+    recorder = Recorder(out_dir, accelerator, total=config.steps, initial=0, unit="step")
+    start = saved = time.monotonic()
+    for step in range(1, config.steps + 1):
+        image, mask, target, visible = next(batches)
         with accelerator.autocast():
-            output = parser(degrade(image, random))
-        mask_loss = F.cross_entropy(output.logits.float(), mask)
-        value_loss = attribute_loss(output.attributes.float(), targets[index].to(device), visible[index].to(device))
-        accelerator.backward(mask_loss + config.attribute_weight * value_loss)
+            output = network(image)
+        losses = {"attributes": attribute_loss(output.attributes.float(), target, visible, weights)}
+        loss = config.attribute_weight * losses["attributes"]
+        if hasattr(output, "logits"):
+            losses["mask"] = F.cross_entropy(output.logits.contiguous().float(), mask, by_class)
+            loss = loss + losses["mask"]
+        accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        bar.set_postfix(mask=f"{mask_loss.item():.3f}", attributes=f"{value_loss.item():.3f}", refresh=False)
-    parser.eval()
-    metrics = evaluate_parser(parser, dataset, config.held_out)
+        recorder.add(**losses)
+        recorder.advance(1)
+        if step % config.log_every == 0 or step == config.steps:
+            seconds = time.monotonic() - start
+            speed = step * config.batch_size / seconds
+            recorder.write({"step": step, "seconds": round(seconds, 1), "images_per_second": round(speed, 1)})
+        if accelerator.is_main_process and time.monotonic() - saved > config.save_every and step < config.steps:
+            _save(network, out_dir, evaluate_parser(network, dataset, config.held_out, limit=200) | {"step": step})
+            saved = time.monotonic()
+    recorder.close()
+    network.eval()
     if accelerator.is_main_process:
-        parser.save_pretrained(out_dir)
-        (Path(out_dir) / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    return parser
+        _save(network, out_dir, evaluate_parser(network, dataset, config.held_out) | {"step": config.steps})
+    return network
+
+
+def _save(network: ModelMixin, out_dir: Path, metrics: dict) -> None:
+    """Write network and figures; who reads the folder meanwhile, or after a crash, finds whole files."""
+    partial = out_dir / "partial"
+    network.save_pretrained(partial)
+    (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    for path in partial.iterdir():
+        os.replace(path, out_dir / path.name)
+    partial.rmdir()
+
+
+def _batches(
+    config: ParserTraining, dataset: RenderedPortraits, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Degraded images, masks, attribute vectors and their visibility, all but the held-out ones, again and again."""
+    targets, visible = _vectors(dataset, slice(None))
+    random = torch.Generator().manual_seed(config.seed)
+    signs = mirror_signs()
+    for rows in BatchOrder(len(dataset) - config.held_out, config.batch_size, seed=config.seed):
+        index = torch.tensor(sorted(rows))  # the order in which they lie on disk
+        turned = torch.rand(len(index), generator=random) < 0.5
+        image, mask = _batch(dataset, index, device, turned)
+        image = degrade(image, random).contiguous(memory_format=torch.channels_last)
+        target = torch.where(turned[:, None], targets[index] * signs, targets[index])
+        yield image, mask, target.to(device), visible[index].to(device)
+
+
+def mirror(pictures: Tensor, turned: Tensor) -> Tensor:
+    """Turn the chosen pictures or masks `[B, ..., W]` left to right; `turned` is `[B]` bool."""
+    return torch.where(turned.view(-1, *[1] * (pictures.ndim - 1)), pictures.flip(-1), pictures)
 
 
 def degrade(images: Tensor, random: torch.Generator) -> Tensor:
     """Half of the images `[B, 3, H, W]` blurred by down- and up-scaling, all with a little noise and gain."""
     batch, _, height, width = images.shape
-    scale = 0.4 + 0.6 * torch.rand(1, generator=random).item()
+    scale = 0.6 + 0.4 * torch.rand(1, generator=random).item()
     small = F.interpolate(
         images, (math.ceil(height * scale), math.ceil(width * scale)), mode="bilinear", antialias=True
     )
@@ -104,45 +168,101 @@ def degrade(images: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(choose, blurred, images) * gain.to(images.device) + noise.to(images.device)
 
 
-def attribute_loss(values: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+def class_weights(masks: Tensor) -> Tensor:
+    """Weight of every class in the mask's cross-entropy, `[classes]`, by its pixels in masks `[N, H, W]`, uint8.
+
+    Small classes count a little more, so that brows and mouths are learned early; every pixel the same would leave
+    them to the end.
+    """
+    share = torch.bincount(masks.flatten(), minlength=len(CLASSES)) / masks.numel()
+    return share.clamp(min=1e-4) ** -0.4
+
+
+def column_weights(target: Tensor, visible: Tensor) -> Tensor:
+    """How much an error in each column counts, `[A]`, so that every attribute weighs the same in `attribute_loss`.
+
+    Knowing nothing but the mean then costs 1 per continuous attribute, an even guess 1 per categorical one; rare kinds
+    count as much as common ones (ten times as much as in an even distribution at most), and so do attributes that
+    few portraits show (twenty times at most).
+
+    Args:
+        target, visible: attribute vectors of many portraits and which of their columns show, `[N, A]`.
+    """
+    weights = torch.ones(target.shape[1])
+    for name, columns in attribute_columns().items():
+        seen = visible[:, columns.start] > 0
+        values, count = target[seen, columns], len(ATTRIBUTES[name].choices)
+        if count:
+            weights[columns] = 1 / (count * math.log(count) * values.mean(dim=0).clamp(min=0.1 / count))
+        else:
+            weights[columns] = 1 / values.var(correction=0).clamp(min=1e-3)
+        weights[columns] /= seen.float().mean().clamp(min=0.05)
+    return weights
+
+
+def attribute_loss(values: Tensor, target: Tensor, visible: Tensor, weights: Tensor) -> Tensor:
     """Mean over attributes of squared error (continuous) or cross-entropy (categorical).
 
     Args:
         values, target: predicted and true attribute vectors, `[B, A]`.
         visible: `[B, A]`, 0 where the picture does not show an attribute (the colour of a hat that is not worn).
+        weights: `[A]`, of every column, see `column_weights`.
     """
     losses = []
     for name, columns in attribute_columns().items():
-        seen = visible[:, columns.start]
         if ATTRIBUTES[name].choices:
-            error = F.cross_entropy(values[:, columns], target[:, columns].argmax(dim=1), reduction="none")
+            truth = target[:, columns].argmax(dim=1)
+            error = F.cross_entropy(values[:, columns], truth, weights[columns], reduction="none")
         else:
-            error = 4 * (values[:, columns.start] - target[:, columns.start]).square()
-        losses.append((error * seen).sum() / seen.sum().clamp(min=1))
+            error = weights[columns.start] * (values[:, columns.start] - target[:, columns.start]).square()
+        losses.append((error * visible[:, columns.start]).mean())
     return torch.stack(losses).mean()
 
 
 @torch.no_grad()
-def evaluate_parser(parser: PortraitParser, dataset: RenderedPortraits, held_out: int) -> dict[str, dict[str, float]]:
-    """Intersection over union per class; R^2 or accuracy per visible attribute; on the last `held_out` renders."""
-    attributes = {name: value[-held_out:] for name, value in dataset.attributes.items()}
-    targets, visible = attribute_vector(attributes), attribute_visibility(attributes)
-    device = next(parser.parameters()).device
-    confusion = torch.zeros(len(CLASSES), len(CLASSES))
-    values = []
-    for index in torch.arange(len(dataset) - held_out, len(dataset)).split(50):
-        image, mask = _batch(dataset, index, device)
-        output: ParserOutput = parser(image)
-        pairs = mask.flatten() * len(CLASSES) + output.logits.argmax(dim=1).flatten()
-        confusion += torch.bincount(pairs.cpu(), minlength=confusion.numel()).view_as(confusion)
+def evaluate_parser(
+    network: ModelMixin, dataset: RenderedPortraits, held_out: int, *, limit: int | None = None
+) -> dict[str, dict[str, float]]:
+    """What a network sees in the last `held_out` renders, or in the first `limit` of these.
+
+    Returns:
+        `attributes`: R^2 or balanced accuracy of every attribute where it is visible, see `attribute_scores`; `iou`:
+        intersection over union per class, if the network has masks.
+    """
+    was_training = network.training
+    network.eval()
+    first = len(dataset) - held_out
+    index = torch.arange(first, min(len(dataset), first + (limit or held_out)))
+    targets, visible = _vectors(dataset, slice(first, first + len(index)))
+    device = next(network.parameters()).device
+    confusion, values = torch.zeros(len(CLASSES), len(CLASSES)), []
+    for part in index.split(50):
+        image, mask = _batch(dataset, part, device)
+        output = network(image)
         values.append(output.attributes.cpu())
-    overlap = confusion.diag() / (confusion.sum(0) + confusion.sum(1) - confusion.diag()).clamp(min=1)
-    scores = attribute_scores(torch.cat(values), targets, visible)
-    return {"iou": dict(zip(CLASSES, overlap.tolist(), strict=True)), "attributes": scores}
+        if hasattr(output, "logits"):
+            pairs = mask.flatten() * len(CLASSES) + output.logits.argmax(dim=1).flatten()
+            confusion += torch.bincount(pairs.cpu(), minlength=confusion.numel()).view_as(confusion)
+    network.train(was_training)
+    metrics = {"attributes": attribute_scores(torch.cat(values), targets, visible)}
+    if confusion.any():
+        overlap = confusion.diag() / (confusion.sum(0) + confusion.sum(1) - confusion.diag()).clamp(min=1)
+        metrics["iou"] = dict(zip(CLASSES, overlap.tolist(), strict=True))
+    return metrics
 
 
-def _batch(dataset: RenderedPortraits, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images `[B, 3, H, W]` in [-1, 1] and masks `[B, H, W]` int64 of the given portraits."""
-    image = torch.from_numpy(dataset.images[index.numpy()]).to(device).float() / 127.5 - 1
-    mask = torch.from_numpy(dataset.masks[index.numpy()]).to(device).long()
-    return image.contiguous(memory_format=torch.channels_last), mask
+def _vectors(dataset: RenderedPortraits, part: slice) -> tuple[Tensor, Tensor]:
+    """Attribute vectors of some portraits and which of their columns show, `[N, A]`."""
+    attributes = {name: value[part] for name, value in dataset.attributes.items()}
+    return attribute_vector(attributes), attribute_visibility(attributes)
+
+
+def _batch(
+    dataset: RenderedPortraits, index: Tensor, device: torch.device, turned: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Images `[B, 3, H, W]` in [-1, 1] and masks `[B, H, W]` int64 of the given portraits, some of them mirrored."""
+    image, mask = (torch.from_numpy(array[index.numpy()]) for array in (dataset.images, dataset.masks))
+    if turned is not None:
+        image, mask = mirror(image, turned), mirror(mask, turned)
+    image = image.to(device).contiguous(memory_format=torch.channels_last)
+    return image.float() / 127.5 - 1, mask.to(device).long()

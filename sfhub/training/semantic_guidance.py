@@ -48,7 +48,7 @@ CLASS_GROUPS: dict[str, tuple[str, ...]] = {
 """Groups of attributes (`ATTRIBUTE_GROUPS`) that the shape and texture codes of each class stand for."""
 
 MASK_WEIGHT = 0.5
-FEATURE_WEIGHT = 0.3
+FEATURE_WEIGHT = 1.0
 LOGIT_SCALE = 4.0  # refined masks are trained towards -1 and 1; four times that makes cross-entropy content
 
 

@@ -152,7 +152,8 @@ _PORTRAITS = SemanticStyleGANTraining(
     # As in `sfhub.training.guided`, whose discriminator can judge here, too (`discriminator_from`).
     discriminator_channels={"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 32},
     mask_resolution=64,
-    images=240_000,
+    images=40_000,
+    batch_size=16,
     learning_rate=2.5e-3,
     final_learning_rate=2.5e-4,
     # What works for images of this size and networks this small, see `sfhub.training.stylegan2`.
@@ -162,18 +163,16 @@ _PORTRAITS = SemanticStyleGANTraining(
     path_weight=0.0,
     noise=False,
     guidance=1.0,
-    adversarial_from=40_000,
-    discriminator_interval=2,
-    generator_momentum=0.5,
-    mapped_from=120_000,
+    adversarial_weight=0.2,
+    adversarial_from=28_000,
+    generator_momentum=0.9,
+    mapped_from=1_000_000,
     ema_images=4_000,
 )
 
 PRESETS: dict[str, SemanticStyleGANTraining] = {
     # All but the last layers of the portraits generator, to see early whether it goes well.
-    "portraits64": replace(
-        _PORTRAITS, resolution=64, images=100_000, r1_gamma=0.1, adversarial_from=20_000, mapped_from=60_000
-    ),
+    "portraits64": replace(_PORTRAITS, resolution=64, images=24_000, adversarial_from=24_001),
     # The shipped configuration; goes on from portraits64 (`--init-from`) or starts afresh.
     "portraits128": _PORTRAITS,
     # The paper's configuration, for CelebAMask-HQ.
@@ -192,9 +191,10 @@ def adaptation(config: SemanticStyleGANTraining) -> SemanticStyleGANTraining:
         image_only=True,
         freeze_shapes=True,
         guidance=0.0,
+        adversarial_weight=1.0,
         discriminator_interval=1,
         generator_momentum=0.0,
-        images=20_000,
+        images=6_000,
         learning_rate=1e-3,
         final_learning_rate=None,
         ema_images=2_000,

@@ -6,6 +6,7 @@ import torch
 from sfhub.errors import InputError
 from sfhub.metrics.attributes import attribute_scores, measure_attributes
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.portraits import sample_attributes
 from sfhub.portraits.attributes import (
     ATTRIBUTE_VECTOR_NAMES,
     ATTRIBUTES,
@@ -13,7 +14,6 @@ from sfhub.portraits.attributes import (
     attribute_vector,
     attribute_visibility,
     attributes_from_vector,
-    sample_attributes,
 )
 
 
@@ -30,6 +30,20 @@ def test_equal_vectors_score_one_and_mean_vectors_score_zero_on_continuous_attri
     assert all(score == 1 for score in attribute_scores(target, target, everywhere).values())
     mean = attribute_scores(target.mean(dim=0).expand_as(target), target, everywhere)
     assert all(abs(score) < 1e-4 for name, score in mean.items() if not ATTRIBUTES[name].choices)
+
+
+def test_missing_every_rare_kind_costs_its_share_of_the_kinds():
+    hat = attribute_columns()["hat"]
+    target = torch.zeros(100, len(ATTRIBUTE_VECTOR_NAMES))
+    target[:97, hat.start] = 1
+    target[97:99, hat.start + 1] = 1
+    target[99, hat.start + 2] = 1
+    found = target.clone()
+    found[97:, hat] = target[0, hat]
+    everywhere = torch.ones_like(target)
+    assert attribute_scores(found, target, everywhere)["hat"] == pytest.approx(1 / 3)
+    found[98:] = target[98:]
+    assert attribute_scores(found, target, everywhere)["hat"] == pytest.approx((1 + 0.5 + 1) / 3)
 
 
 def test_pictures_that_hide_an_attribute_do_not_count():

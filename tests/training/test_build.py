@@ -28,8 +28,8 @@ result.write_text((result.read_text() if result.exists() else "") + sys.argv[2])
 
 
 def stage(name, *needs, code=COUNT, letter="a", **settings):
-    command = f"-c {shlex.quote(code)} {{out}}/{name} {letter}"
-    return Stage(name, command, f"{name}/result.txt", needs, **settings)
+    command = f"-c {shlex.quote(code)} {{here}} {letter}"
+    return Stage(name, command, needs, "result.txt", **settings)
 
 
 def run(stages, out, **options):
@@ -76,7 +76,7 @@ def test_a_changed_command_runs_again_from_nothing_and_so_does_what_was_built_on
 def test_a_result_that_is_gone_is_made_again(tmp_path):
     run(CHAIN, tmp_path)
     (tmp_path / "judge" / "result.txt").unlink()
-    assert "judge has lost its result judge/result.txt" in run(CHAIN, tmp_path)
+    assert f"judge has lost its result {tmp_path / 'judge' / 'result.txt'}" in run(CHAIN, tmp_path)
     assert result(tmp_path, "judge") == "a"
 
 
@@ -182,7 +182,7 @@ def test_two_builds_do_not_work_in_one_folder(tmp_path):
         "from sfhub.training.build import build\n"
         "build([], pathlib.Path(sys.argv[1]).parent)\n"
     )
-    stages = [Stage("parser", f"-c {shlex.quote(inner)} {{out}}/parser {shlex.quote(str(ROOT))}", "parser")]
+    stages = [Stage("parser", f"-c {shlex.quote(inner)} {{here}} {shlex.quote(str(ROOT))}")]
     with pytest.raises(StageError):
         run(stages, tmp_path)
     assert "Another build is at work" in (tmp_path / "logs" / "parser.log").read_text()
@@ -191,7 +191,7 @@ def test_two_builds_do_not_work_in_one_folder(tmp_path):
 def test_what_cannot_work_is_said_before_anything_starts(tmp_path):
     with pytest.raises(InputError, match="no stage 'painter'; choose among parser, generator, judge, catalog"):
         choose(CHAIN, ["painter"])
-    missing = Stage("text", "{root}/scripts/train_text.py --out {out}/text", "text")
+    missing = Stage("text", "scripts/train_text.py --out {here}")
     with pytest.raises(InputError, match=r"train_text.py of the stage 'text' does not exist"):
         run([*CHAIN, missing], tmp_path, root=ROOT)
     with pytest.raises(InputError, match="'catalog' needs 'generator', which was not run yet"):
@@ -234,7 +234,7 @@ def test_the_table_shows_time_result_and_size(tmp_path):
 
 
 def test_installing_copies_shipped_results_and_keeps_the_model_card(tmp_path):
-    stages = [Stage("parser", CHAIN[0].command, "parser", install="package/weights"), CHAIN[2]]
+    stages = [Stage("parser", CHAIN[0].command, install="package/weights"), CHAIN[2]]
     out, shipped = tmp_path / "out", tmp_path / "package" / "weights"
     run(stages, out)
     (out / "parser" / "README.md").write_text("made by itself")
