@@ -25,7 +25,7 @@ def main(
     data_seed: Annotated[int, typer.Option(help="Of the renders; not one that a parser or generator saw.")] = 40_000,
     steps: Annotated[int, typer.Option(help="Length of the training.")] = 3_000,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The highest of the one cycle.")] = 3e-3,
+    learning_rate: Annotated[float, typer.Option(help="The highest of the one cycle.")] = 2.5e-3,
     mixed_precision: Annotated[str, typer.Option(help="no or bf16.")] = "bf16",
     cache_dir: Annotated[Path, typer.Option(help="Where renders are kept.")] = Path("runs/data"),
     half: Annotated[Path | None, typer.Option(help="Folder for a copy in half precision.")] = None,

@@ -62,6 +62,7 @@ class PortraitJudge(ModelMixin, ConfigMixin):
             nn.Conv2d(fine, coarse, 2, stride=2),
             nn.BatchNorm2d(coarse),
             *(_Block(coarse, 7) for _ in range(depths[1])),
+            nn.BatchNorm2d(coarse),
         )
         self.squeeze = nn.Conv2d(coarse, squeezed, 1)
         self.attend = nn.Conv2d(coarse, glances, 1)

@@ -41,6 +41,7 @@ class ParserTraining:
         steps, batch_size: length of the training.
         learning_rate: highest of AdamW's one cycle.
         attribute_weight: weight of the attribute losses beside the mask's cross-entropy.
+        max_gradient: longer gradients are cut to this norm.
         held_out: portraits at the end of the data set kept for `evaluate_parser`.
         log_every: steps between two lines of `log.jsonl`.
         save_every: seconds between two writings of the network.
@@ -51,6 +52,7 @@ class ParserTraining:
     batch_size: int = 16
     learning_rate: float = 4e-3
     attribute_weight: float = 2.0
+    max_gradient: float = 5.0
     held_out: int = 1_000
     log_every: int = 25
     save_every: float = 120.0
@@ -104,6 +106,7 @@ def train_parser(
             losses["mask"] = F.cross_entropy(output.logits.contiguous().float(), mask, by_class)
             loss = loss + losses["mask"]
         accelerator.backward(loss)
+        accelerator.clip_grad_norm_(network.parameters(), config.max_gradient)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()

@@ -23,7 +23,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parser")
-    config = ParserTraining(steps=80, batch_size=16, held_out=32, log_every=20)
+    config = ParserTraining(steps=160, batch_size=16, held_out=32, log_every=40)
     network = PortraitParser(resolution=32, widths=(16, 24, 32), feature_dim=32)
     return train_parser(config, dataset, folder, network=network, accelerator=Accelerator(cpu=True)), folder
 
@@ -57,7 +57,7 @@ def test_the_saved_parser_is_the_trained_one_and_carries_its_figures(trained, da
 def test_the_log_tells_how_far_the_training_is(trained):
     _, out = trained
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [20, 40, 60, 80]
+    assert [line["step"] for line in lines] == [40, 80, 120, 160]
     assert lines[-1]["mask"] < lines[0]["mask"] and lines[-1]["attributes"] < lines[0]["attributes"]
 
 
