@@ -21,6 +21,8 @@ from typing import Annotated
 
 import typer
 from PIL import Image
+from sfhub.pipelines.photograph import fitted
+from sfhub.pipelines.recipe import PARTS
 from torch import Tensor
 
 from sfhub.errors import InputError
@@ -29,8 +31,6 @@ from sfhub.metrics.figures import save_pictures
 from sfhub.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
 from sfhub.metrics.image_sets import generated, half_resolution, renders
 from sfhub.metrics.semantic_stylegan import measure_locality, measure_masks
-from sfhub.pipelines.photograph import fitted
-from sfhub.pipelines.recipe import PARTS
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser

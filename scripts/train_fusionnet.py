@@ -19,12 +19,12 @@ import typer
 from accelerate import Accelerator
 
 from sfhub.errors import InputError
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.hub import resolve
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.tree import RegionTree
 from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfhub.errors import InputError
-from sfhub.pipelines.folder import replace_folder
+from sfhub.files import replace_folder
 from sfhub.regions.build import measure_catalog
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.naming import regions_for

@@ -11,7 +11,7 @@ from sfhub.cli import main, parse_seeds, parse_strengths
 from sfhub.convert import load_checkpoint
 from sfhub.errors import InputError
 from sfhub.pipelines import open_pipeline
-from sfhub.pipelines.recipe import read_recipe
+from sfhub.steps.png import read_recipe
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """How local a SemanticStyleGAN is, and how well its masks tell what its pictures show.
 
-    measure_locality      transfer and leak (`sfhub.metrics.separability`), shape and texture together and apart
+    measure_locality      transfer and leak (`sfhub.regions.separability`), shape and texture together and apart
     mask_movement         how many pixels of the mask change their class in an exchange of codes
     measure_masks         overlap of the generated masks with a parser's on the same pictures
 
@@ -17,10 +17,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
-from sfhub.metrics.separability import Mixer, Renderer, is_present, measure_mixers
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.pipelines.recipe import PARTS
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
+from sfhub.regions.separability import Mixer, Renderer, is_present, measure_mixers
 
 __all__ = [
     "MaskAgreement",

@@ -4,7 +4,7 @@
     region_distances      Fréchet distance of pictures with one region changed   table 1
     transfer_grid         a region of several references in several poses        figure 15
     sibling_strips        a network's two regions, changed in turn               figure 16
-    measure_locality      transfer and leak (`sfhub.metrics.separability`) beside *Editing in Style*
+    measure_locality      transfer and leak (`sfhub.regions.separability`) beside *Editing in Style*
 
 In all of them a region takes another code's look while every layout stays the base's, so pose is not what changes.
 `sfhub.metrics.stylefusion_report` draws and saves the results.
@@ -20,9 +20,8 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import threshold_query
 from sfhub.errors import InputError
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
 from sfhub.metrics.frechet import feature_statistics, frechet_distance
-from sfhub.metrics.separability import Mixer, Separability, measure_mixers, query_mixer
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.attributes import ATTRIBUTES
@@ -30,6 +29,7 @@ from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import Mixer, Separability, measure_mixers, query_mixer
 
 __all__ = [
     "EDITING_IN_STYLE",
@@ -58,7 +58,7 @@ def mix_region(hierarchy: FusionHierarchy, node: str, base: Tensor, reference: T
 
 
 def fusion_mixer(hierarchy: FusionHierarchy, node: str) -> Mixer:
-    """`mix_region` for `sfhub.metrics.separability.measure_mixers`."""
+    """`mix_region` for `sfhub.regions.separability.measure_mixers`."""
     return lambda base, reference: mix_region(hierarchy, node, base, reference)[None]
 
 
@@ -249,7 +249,7 @@ def measure_locality(
         generator, catalog, hierarchy: of one model.
         parser: whose masks say where a region is; the catalog's clusters if None.
         regions: nodes of the tree, by default all but the root that the hierarchy can give a code.
-        pairs, seed, truncation_psi: the pairs are those of `sfhub.metrics.separability.measure_queries`.
+        pairs, seed, truncation_psi: the pairs are those of `sfhub.regions.separability.measure_queries`.
         turn: images -> turn of the head in degrees `[B]`; if given, the pairs that differ by `TURNED` or more are
             measured once more by themselves.
         curves: also range over queries from both relevances, and say how much *Editing in Style* leaks at best where it

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.tree import RegionTree
 
 __all__ = ["FusionHierarchy", "FusionNet", "FusionResult", "LatentBlender"]
 

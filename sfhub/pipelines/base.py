@@ -22,16 +22,14 @@ from typing_extensions import Self
 
 import sfhub
 from sfhub.errors import InputError
+from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
 from sfhub.pipelines.folder import (
     CONFIG,
     check_component,
     check_components,
-    first_line,
     is_bare,
     keep_other_variants,
-    read_json,
-    replace_folder,
     strip_origin,
 )
 from sfhub.pipelines.hub import ModelSource, explain_hub_errors, identify, resolve
@@ -272,9 +270,7 @@ class SfhubPipeline(DiffusionPipeline):
             else:
                 card.write_text(model_card(self, repo_id), encoding="utf-8")
             message = commit_message or f"Upload {type(self).__name__}"
-            return api.upload_folder(
-                repo_id=repo_id, folder_path=folder, commit_message=message, create_pr=create_pr
-            )
+            return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, create_pr=create_pr)
 
 
 @contextmanager

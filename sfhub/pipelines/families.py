@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sfhub.errors import InputError
+from sfhub.files import read_json
 from sfhub.pipelines.base import SfhubPipeline
-from sfhub.pipelines.folder import CONFIG, INDEX, component_classes, is_bare, read_json
+from sfhub.pipelines.folder import CONFIG, INDEX, component_classes, is_bare
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline

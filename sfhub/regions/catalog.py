@@ -229,3 +229,21 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             InputError: for an unknown region.
         """
         return self.default_queries[self.index(region)]
+
+    def query_by(self, region: str, settings: Mapping[str, str | float] | None) -> Tensor:
+        """The query `[S]` for settings as a mix has them.
+
+        Args:
+            region: one of `self.regions`.
+            settings: None for the default query; a method alone for the default query where it was made from that
+                relevance, else for the relevance itself; else what `query` takes beside the region.
+
+        Raises:
+            InputError: as `query`.
+        """
+        measured = (self.config.defaults or {}).get(region, {}).get("method")
+        if settings is None or settings == {"method": measured}:
+            return self.default_query(region)
+        if settings.keys() == {"method"}:
+            return self.query(region, settings["method"], mode="simultaneous", gain=1.0)
+        return self.query(region, **settings)

@@ -12,9 +12,9 @@ from PIL import Image
 from sfhub.errors import InputError
 from sfhub.metrics import semantic_report as report
 from sfhub.metrics import semantic_stylegan as measures
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.regions.sampling import sample_styles
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 from tests.halves import HalvesParser, halves_generator
 from tests.halves_semantic import semantic_halves_generator
 
@@ -141,9 +141,7 @@ def test_locality_and_masks_are_saved_with_their_settings(rows, tmp_path):
 
 def test_a_film_is_written_as_frames_gif_and_mp4_that_say_they_are_synthetic(pipe, tmp_path):
     a, b = pipe.sample([1, 2])
-    films = {
-        name: pipe.interpolate(a, b, 5, names) for name, names in report.film_regions(pipe, ["east+west"]).items()
-    }
+    films = {name: pipe.interpolate(a, b, 5, names) for name, names in report.film_regions(pipe, ["east+west"]).items()}
     assert list(films) == ["everything", "east+west"]
     with Image.open(report.save_films(films, tmp_path, frames_per_second=10)) as strips:
         assert min(strips.size) > 100

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.recipe import check_recipe, read_recipe
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.steps.png import read_recipe
+from sfhub.steps.recipe import check_recipe
 
 FOLDER = Path(__file__).parent / "recipes"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 from space import build_face_view as view
 from space.build_face_state import BACKGROUND, MAX_SIZE, WHOLE, Backdrop, Building, Face, Place
 from space.build_face_work import Anatomy, FaceBuilder, backdrop, placements

@@ -3,9 +3,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sfhub.pipelines.recipe import SEMANTIC
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import SEMANTIC
 from space.mixing import BASE, BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Session, Source
 from space.visit import GALLERY_LIMIT
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 from space.mix_regions import FIRST_GALLERY
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; run `make test`")

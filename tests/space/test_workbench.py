@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from sfhub.pipelines.recipe import SEMANTIC
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import SEMANTIC
 from sfhub.pipelines.sample import Segmentation
 from space.mixing import LAYOUT, SHAPE, TEXTURE, Mix, Source
 from space.pictures import colour_of, hex_colour

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sfhub.errors import InputError
-from sfhub.metrics.separability import mean_change, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.regions.separability import mean_change, measure_queries
 from tests.halves import halves_model
 
 

@@ -5,10 +5,14 @@ arrangement follows behind. So pictures that were composed can be mixed and film
 arithmetic as for all codes.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from sfhub.errors import InputError
+from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 
 __all__ = ["Arrangement", "join_code", "split_code"]
 
@@ -42,9 +46,23 @@ class Arrangement:
         """Whether any class is elsewhere, or of another size."""
         return bool((self.move != 0).any() or (self.zoom != 1).any())
 
-    def copy(self) -> "Arrangement":
-        """One with tensors of its own."""
-        return Arrangement(self.presence.clone(), self.move.clone(), self.zoom.clone())
+    def changed(
+        self, absent: Sequence[int], move: Mapping[int, Sequence[float]], zoom: Mapping[int, float]
+    ) -> "Arrangement":
+        """With some classes left out, others moved (right, down) or zoomed, all of them by index.
+
+        Raises:
+            InputError: if no class would be left.
+        """
+        found = Arrangement(self.presence.clone(), self.move.clone(), self.zoom.clone())
+        found.presence[:, list(absent)] = 0
+        if not bool((found.presence > 0).any()):
+            raise InputError("Nothing would be left of this picture; keep at least one region.")
+        for k, place in move.items():
+            found.move[:, k] = found.move.new_tensor(place)
+        for k, factor in zoom.items():
+            found.zoom[:, k] = factor
+        return found
 
     def lerp(self, other: "Arrangement", position: float) -> "Arrangement":
         """Between two arrangements: classes fade, glide and grow."""
@@ -55,9 +73,10 @@ class Arrangement:
         )
 
 
-def split_code(code: Tensor, n_latent: int, w_dim: int, classes: int) -> tuple[Tensor, Arrangement]:
+def split_code(generator: SemanticStyleGANGenerator, code: Tensor) -> tuple[Tensor, Arrangement]:
     """Flat code `[1, S]` -> W+ `[1, n_latent, w_dim]` and arrangement, neutral where the code has none."""
-    w_plus, rest = code[:, : n_latent * w_dim].unflatten(1, (n_latent, w_dim)), code[:, n_latent * w_dim :]
+    length, classes = generator.n_latent * generator.config.w_dim, generator.config.num_classes
+    w_plus, rest = code[:, :length].unflatten(1, (generator.n_latent, -1)), code[:, length:]
     if rest.shape[1] == 0:
         return w_plus, Arrangement.neutral(code, classes)
     presence, move, zoom = rest.split([classes, 2 * classes, classes], dim=1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
-from sfhub.metrics.color import color_difference, published_lab, published_squared_error, rgb_to_lab
+from sfhub.images.color import color_difference, published_lab, published_squared_error, rgb_to_lab
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,13 @@ stands for the leaf that covers it.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
-from sfhub.pipelines.recipe import CATALOG, FUSION
-from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.tree import RegionTree
+from sfhub.regions.catalog import RegionCatalog
 
-__all__ = ["RegionNames", "node_codes", "unknown_region"]
+__all__ = ["RegionNames", "unknown_region"]
 
 
 class RegionNames:
@@ -37,30 +31,9 @@ class RegionNames:
     def __init__(self, catalog: RegionCatalog | None, fusion: FusionHierarchy | None):
         self._catalog = () if catalog is None else tuple(catalog.regions)
         self._tree = None if fusion is None else fusion.tree
-        self._nodes = () if fusion is None else _reached(fusion)
+        self._nodes = () if fusion is None else fusion.active_nodes
         single = [node for node in self._nodes if node not in fusion.nets]
         self.regions = self._catalog if fusion is None else (*single, *(n for n in self._nodes if n not in single))
-
-    def method(self, name: str | None) -> str:
-        """The method to mix with: `name`, or by default the hierarchy where there is one.
-
-        Raises:
-            InputError: for an unknown method, or one whose component the model lacks.
-        """
-        name = name or (FUSION if self._tree is not None else CATALOG)
-        if name not in (*METHODS, CATALOG, FUSION):
-            raise InputError(f"There is no method {name!r}; choose one of {', '.join((*METHODS, CATALOG, FUSION))}.")
-        if name == FUSION and self._tree is None:
-            raise InputError(
-                "This model has no fusion hierarchy, which method 'fusion' takes; train one with "
-                "scripts/train_fusionnet.py, or choose another method."
-            )
-        if name != FUSION and not self._catalog:
-            raise InputError(
-                "Nothing can be mixed this way, for this model has no region catalog; "
-                "build one with sfhub.regions.build and add it to the pipeline."
-            )
-        return name
 
     def node(self, name: str) -> str:
         """The node of the hierarchy that a name stands for.
@@ -118,45 +91,3 @@ def unknown_region(name: str, regions: Sequence[str]) -> InputError:
     close = difflib.get_close_matches(str(name), regions, n=1)
     hint = f"did you mean {close[0]!r}? It" if close else "it"
     return InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(regions)}.")
-
-
-def _reached(fusion: FusionHierarchy) -> tuple[str, ...]:
-    """Nodes whose code has an effect: those that only nodes with a network lie above."""
-    ends = [node for node in fusion.tree.inner if node not in fusion.nets]
-    cut = {below for node in ends for below in fusion.tree.subtree(node)[1:]}
-    return tuple(node for node in fusion.tree.nodes if node not in cut)
-
-
-def node_codes(
-    tree: RegionTree, base: Tensor, sources: Mapping[str, tuple[Tensor, float]], layout: tuple[Tensor, float] | None
-) -> dict[str, Tensor]:
-    """The code of every node of a hierarchy, for sources of some strength.
-
-    A source of strength t goes that far from what its node has without it, which is the base or the source of a node
-    above; so strength 0 is leaving it out, and in between the networks see one plausible code per region. Blending the
-    fused results instead would need an order of the regions, as each result depends on the codes of all.
-
-    Args:
-        tree: of the hierarchy.
-        base: code of everything that has no source, `[B, S]`.
-        sources: by node its code `[B, S]` and strength in [0, 1]; covers the subtree until overridden.
-        layout: code and strength of the layout of the whole picture, towards which all inner nodes go; leaves keep
-            their look.
-
-    Returns:
-        One entry per node, `[B, S]`; the very tensor of the base where nothing changes it.
-    """
-    codes = tree.spread({tree.root: base})
-    for node in tree.nodes:  # parents come first
-        if node in sources:
-            codes |= dict.fromkeys(tree.subtree(node), _towards(codes[node], *sources[node]))
-    if layout is not None:
-        codes |= {node: _towards(codes[node], *layout) for node in tree.inner}
-    return codes
-
-
-def _towards(code: Tensor, source: Tensor, strength: float) -> Tensor:
-    # The ends are exact, and where nothing changes the hierarchy recognises the tensor and saves its networks.
-    if strength in (0, 1):
-        return source if strength else code
-    return interpolate_styles(code, source, torch.ones_like(code[0]), strength)

@@ -7,18 +7,11 @@ the brows, and so the class is reached by giving "brows" another source.
 
 from collections.abc import Sequence
 
-from sfhub.pipelines.regions import unknown_region
 from sfhub.portraits.classes import CLASSES
+from sfhub.regions.names import unknown_region
+from sfhub.regions.naming import CLASS_GROUPS
 
 __all__ = ["ClassRegions"]
-
-GROUPS = {
-    "background": ("background",),
-    "hair": ("hair",),
-    "face": ("skin", "nose", "ears", "neck"),
-    "eyes": ("eyes", "brows"),
-}
-"""Regions of portraits; classes that are in none are regions by themselves."""
 
 APPEARANCE = ("background", "skin", "nose", "eyes", "brows", "mouth", "ears", "neck", "hair", "clothes")
 """In which order the paper's fig. 5 builds a face, accessories last."""
@@ -40,7 +33,7 @@ class ClassRegions:
     def __init__(self, class_names: Sequence[str] | None, num_classes: int):
         self.classes = tuple(class_names or (f"class {k}" for k in range(num_classes)))
         # A class "face" of some other data set must not be taken for the portraits' region of that name.
-        groups = GROUPS if set(self.classes) <= set(CLASSES) else {}
+        groups = CLASS_GROUPS if set(self.classes) <= set(CLASSES) else {}
         present = {name: tuple(each for each in group if each in self.classes) for name, group in groups.items()}
         grouped = {each for group in present.values() for each in group}
         alone = {each: (each,) for each in self.classes if each not in grouped}

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import MIN_SHARE, Parser, render_regions

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sfhub.errors import InputError
+from sfhub.models.region_tree import SHIPPED, RegionTree
 from sfhub.regions.naming import PORTRAIT_REGIONS
-from sfhub.regions.tree import SHIPPED, RegionTree
 
 
 @pytest.fixture
