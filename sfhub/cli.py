@@ -180,8 +180,8 @@ def demo(
 ) -> None:
     """Open the web page to mix regions on."""
     try:
-        from space.models import open_models
-        from space.ui import build_app, launch
+        from sfhub.space.common.models import open_models
+        from sfhub.space.page import build_app, launch
     except ImportError as error:
         raise InputError(
             f"The web page needs {error.name or 'gradio'}, which is not installed; run pip install 'sfhub[demo]'."

@@ -26,7 +26,9 @@ class ClassRegions:
 
     Attributes:
         classes: names of the classes, by which pixels are labelled.
-        regions: names to offer.
+        regions, single: names to offer; none is part of another.
+        groups: none.
+        labels: as `classes`.
         appearance: indices of the classes in the order in which a picture builds up, the background first.
     """
 
@@ -38,7 +40,8 @@ class ClassRegions:
         grouped = {each for group in present.values() for each in group}
         alone = {each: (each,) for each in self.classes if each not in grouped}
         self._parts = {name: group for name, group in present.items() if group} | alone
-        self.regions = tuple(self._parts)
+        self.regions = self.single = tuple(self._parts)
+        self.groups, self.labels = (), self.classes
         rank = {name: k for k, name in enumerate(APPEARANCE if groups else ())}
         self.appearance = sorted(range(num_classes), key=lambda k: rank.get(self.classes[k], len(rank)))
 
@@ -51,6 +54,10 @@ class ClassRegions:
         if name not in self._parts and name not in self.classes:
             raise unknown_region(name, tuple(dict.fromkeys([*self.regions, *self.classes])))
         return self._parts.get(name, (name,))
+
+    def groups_of(self, name: str) -> tuple[str, ...]:
+        """None: no region is part of another."""
+        return ()
 
     def indices(self, names: Sequence[str]) -> list[int]:
         """Indices of the classes that regions cover, rising."""

@@ -26,14 +26,26 @@ class RegionNames:
     Attributes:
         regions: names to offer: the catalog's, or with a hierarchy its nodes, those of single regions first. A node
             below one without a network cannot be reached and is left out.
+        single: those that no other is part of.
+        groups: those that others are part of, the whole picture left out.
+        labels: names by which the catalog labels pixels.
     """
 
     def __init__(self, catalog: RegionCatalog | None, fusion: FusionHierarchy | None):
         self._catalog = () if catalog is None else tuple(catalog.regions)
         self._tree = None if fusion is None else fusion.tree
         self._nodes = () if fusion is None else fusion.active_nodes
-        single = [node for node in self._nodes if node not in fusion.nets]
-        self.regions = self._catalog if fusion is None else (*single, *(n for n in self._nodes if n not in single))
+        self.labels = self._catalog
+        self.single, self.groups, inner = self._catalog, (), ()
+        if fusion is not None:
+            self.single = tuple(node for node in self._nodes if node not in fusion.nets)
+            inner = tuple(node for node in self._nodes if node in fusion.nets)
+            self.groups = tuple(node for node in inner if node != fusion.tree.root)
+        self.regions = (*self.single, *inner)
+
+    def groups_of(self, name: str) -> tuple[str, ...]:
+        """The groups that a region is part of, the innermost first."""
+        return tuple(group for group in reversed(self.groups) if name in self._tree.subtree(group)[1:])
 
     def node(self, name: str) -> str:
         """The node of the hierarchy that a name stands for.

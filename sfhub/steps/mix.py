@@ -40,6 +40,11 @@ class MixStep(Step):
         """What is taken from each source, in their order."""
         raise NotImplementedError
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether it says more than what is taken."""
+        return False
+
     def takes(self, count: int) -> bool:
         """A base and the sources go in."""
         return count == 1 + len(self.taken)

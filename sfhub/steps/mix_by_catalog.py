@@ -92,6 +92,11 @@ class MixByCatalog(MixStep):
         """As `MixStep.taken`."""
         return tuple(map(Taken, self.regions, self.strengths))
 
+    @property
+    def has_settings(self) -> bool:
+        """As `MixStep.has_settings`."""
+        return self.query is not None
+
 
 def check_catalog(model: Model, regions: Sequence[str] = ()) -> None:
     """Refuse a model without a catalog, or whose catalog lacks one of the regions."""

@@ -9,13 +9,14 @@ from sfhub.steps.compose import ComposeStep
 from sfhub.steps.grid import GridStep
 from sfhub.steps.interpolate import InterpolateStyles
 from sfhub.steps.interpolate_semantic import InterpolateSemantic
+from sfhub.steps.mix import MixStep
 from sfhub.steps.mix_by_catalog import MixByCatalog
 from sfhub.steps.mix_by_fusion import MixByFusion
 from sfhub.steps.mix_by_semantic import MixBySemantic
 from sfhub.steps.sample import SampleStep
 from sfhub.steps.step import Step
 
-__all__ = ["STEPS", "step_from_json"]
+__all__ = ["STEPS", "mix_named", "step_from_json"]
 
 STEPS: list[type[Step]] = [
     SampleStep,
@@ -28,6 +29,11 @@ STEPS: list[type[Step]] = [
     ComposeStep,
 ]
 """Every kind of step."""
+
+
+def mix_named(method: str) -> type[MixStep]:
+    """The way of mixing that users call so; all other methods are settings for queries of the catalog."""
+    return {kind.NAME: kind for kind in STEPS if issubclass(kind, MixStep)}.get(method, MixByCatalog)
 
 
 def step_from_json(data: Any, where: str) -> Step:

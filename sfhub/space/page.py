@@ -1,6 +1,6 @@
-"""The page: a frame around tabs, each of which is a module of its own.
+"""The page: a frame around tabs, each of which is a package of its own.
 
-`build_app` takes pipelines and makes the page, `launch` serves it with its looks. A tab is a module with a `TITLE`, a
+`build_app` takes pipelines and makes the page, `launch` serves it with its looks. A tab is a package with a `TITLE`, a
 function `suits(pipe)` that says whether it can show a model, and a function `build(models, page)`; it takes its place
 in `TABS`, and is left out where it suits no model.
 """
@@ -14,9 +14,9 @@ from typing import Any
 import gradio as gr
 
 from sfhub.pipelines.generator import GeneratorPipeline
-from space import api, build_face, label_regions, mix_regions
-from space.models import Models
-from space.workbench import Workbench
+from sfhub.space import api, build_face, label_regions, mix_regions
+from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.models import Models
 
 __all__ = ["TABS", "build_app", "launch"]
 
@@ -59,7 +59,7 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
     """
     pipes = [pipes] if isinstance(pipes, GeneratorPipeline) else list(pipes)
     places = [(tab, [pipe for pipe in pipes if tab.suits(pipe)]) for tab in TABS]
-    models = Models([Workbench(pipe) for pipe in pipes])
+    models = Models([CachedModel(pipe) for pipe in pipes])
     hour, day = 3600, 86400
     with gr.Blocks(title="sfhub: mix portraits", analytics_enabled=False, delete_cache=(hour, day)) as page:
         gr.HTML(HEADER, js_on_load=None, apply_default_css=False)

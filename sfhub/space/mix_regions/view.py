@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sfhub.pipelines.sample import Sample
-from space.menu import Menu
-from space.mixing import BASE, BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Session, Source
-from space.pictures import (
+from sfhub.space.common import markup
+from sfhub.space.common.gallery import offered
+from sfhub.space.common.menu import Menu
+from sfhub.space.common.picture_ref import PictureRef
+from sfhub.space.common.pictures import (
     DIFFERENCE_SCALE,
     colour_of,
     data_uri,
@@ -20,29 +21,14 @@ from space.pictures import (
     heat_stops,
     hex_colour,
     overlay,
-    thumbnail,
 )
-from space.workbench import Comparison
+from sfhub.space.mix_regions.state import BASE, BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Session, Source
+from sfhub.space.mix_regions.work import Comparison
 
-__all__ = ["chips", "empty_views", "gallery", "gallery_template", "label", "notes", "thumbnails", "views"]
+__all__ = ["VIEWS", "chips", "gallery", "label", "notes", "views"]
 
-gallery_template = """
-<div class="gallery" role="group" aria-label="Portraits to take from">
-${value.map((item) => `
-  <button type="button" class="portrait" data-action="pick" data-seed="${item.seed}" aria-pressed="${item.picked}"
-          aria-label="Portrait ${item.seed}${item.use}">
-    <img src="${thumbnails[item.seed]}" alt="" width="128" height="128">
-    <span class="marks">${item.colours.map((colour) => `<i style="background:${colour}"></i>`).join('')}</span>
-    <span class="seed">${item.seed}</span>
-  </button>`).join('')}
-</div>
-"""
-"""Of `gallery` and `thumbnails`; the latter stay in the browser while a click changes only the former."""
-
-
-def thumbnails(samples: Mapping[int, Sample]) -> dict[str, str]:
-    """Seed, as JSON has keys, -> small picture as a `data:` URI."""
-    return {str(seed): data_uri(thumbnail(sample.image), quality=82) for seed, sample in samples.items()}
+VIEWS = ("result", "base", "regions", "difference")
+"""What is shown beside each other."""
 
 
 def label(region: str) -> str:
@@ -51,30 +37,22 @@ def label(region: str) -> str:
 
 
 def gallery(session: Session, menu: Menu) -> list[dict[str, Any]]:
-    """What each portrait on offer is used for, for `gallery_template`."""
-    return [_portrait(seed, session, menu) for seed in session.gallery]
-
-
-def _portrait(seed: int, session: Session, menu: Menu) -> dict[str, Any]:
-    used_for = [source for source in session.mix.used if source.seed == seed]
-    uses = [*(["the base"] if seed == session.mix.base else []), *map(_use, used_for)]
-    return {
-        "seed": seed,
-        "picked": str(_active_seed(session) == seed).lower(),
-        "colours": [menu.colour(source.region) for source in used_for],
-        "use": escape(f", used for {' and '.join(uses)}" if uses else ""),
-    }
+    """What each portrait on offer is used for."""
+    uses: dict[PictureRef, list[tuple[str, str]]] = {session.mix.base: [("the base", "")]}
+    for source in session.mix.used:
+        uses.setdefault(source.picture, []).append((_use(source), menu.colour(source.region)))
+    return offered(session.gallery, _active_picture(session), uses)
 
 
 def _use(source: Source) -> str:
     return label(source.region) if source.part == BOTH else f"{source.part} of {label(source.region)}"
 
 
-def _active_seed(session: Session) -> int | None:
+def _active_picture(session: Session) -> PictureRef | None:
     if session.active == BASE:
         return session.mix.base
     source = session.mix.source(session.active, session.part)
-    return source.seed if source else None
+    return source.picture if source else None
 
 
 def chips(session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
@@ -84,7 +62,7 @@ def chips(session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
         pictures: thumbnails of the base and all sources.
     """
     base = _chip(BASE, "Base", session, [Source(BASE, session.mix.base)], pictures, "var(--body-text-color)")
-    pose = [LAYOUT] if session.mix.method in POSING else []
+    pose = [LAYOUT] if session.mix.way.TAKES_LAYOUT else []
     first = "".join(_region_chip(region, session, menu, pictures) for region in (*pose, *menu.single))
     groups = "".join(_region_chip(region, session, menu, pictures) for region in menu.groups)
     return (
@@ -125,19 +103,18 @@ def _region_chip(region: str, session: Session, menu: Menu, pictures: Mapping[st
 def _chip(
     region: str, name: str, session: Session, sources: Sequence[Source], pictures: Mapping[str, str], colour: str
 ) -> str:
-    name, target = escape(name), escape(region, quote=True)
-    active, own = session.active == region, any(source.region == region for source in sources)
-    clear = (
-        f'<button type="button" class="clear" data-action="clear" data-region="{target}" '
-        f'aria-label="Take {name} from the base again" title="Take {name} from the base again">&times;</button>'
-        if region != BASE and own
-        else ""
-    )
-    return (
-        f'<div class="chip{" active" if active else ""}{"" if own else " inherits"}" style="--region: {colour}">'
-        f'<button type="button" class="choose" data-action="choose" data-region="{target}" '
-        f'aria-pressed="{str(active).lower()}">{_chip_picture(sources, session, pictures)}'
-        f"<span><b>{name}</b><small>{_chip_note(sources, own)}</small></span></button>{clear}</div>"
+    own = any(source.region == region for source in sources)
+    clear = markup.cross("region", region, f"Take {name} from the base again") if region != BASE and own else ""
+    return markup.tile(
+        "region",
+        region,
+        name,
+        _chip_note(sources, own),
+        _chip_picture(sources, session, pictures),
+        colour,
+        active=session.active == region,
+        classes="" if own else " inherits",
+        extra=clear,
     )
 
 
@@ -145,46 +122,35 @@ def _chip_picture(sources: Sequence[Source], session: Session, pictures: Mapping
     """The source's portrait; where shape and texture differ both, cut from corner to corner, the shape on the left."""
     if not sources:
         return "<i></i>"
-    seeds = {part: session.mix.base for part in (SHAPE, TEXTURE)}
+    shown = {part: session.mix.base for part in (SHAPE, TEXTURE)}
     for source in sources:
-        seeds |= dict.fromkeys((SHAPE, TEXTURE) if source.part == BOTH else (source.part,), source.seed)
-    first, second = (pictures[str(seed)] for seed in seeds.values())
-    over = f'<img class="texture" src="{second}" alt="" width="40" height="40">' if second != first else ""
-    return f'<span class="faces"><img src="{first}" alt="" width="40" height="40">{over}</span>'
+        shown |= dict.fromkeys((SHAPE, TEXTURE) if source.part == BOTH else (source.part,), source.picture)
+    return markup.small(*dict.fromkeys(pictures[ref.key] for ref in shown.values()))
 
 
 def _chip_note(sources: Sequence[Source], own: bool) -> str:
     if not sources:
         return "from the base"
     if not own:
-        return f"{sources[0].seed} with {escape(label(sources[0].region))}"
+        return f"{sources[0].picture} with {escape(label(sources[0].region))}"
     if sources[0].part == BOTH:
-        return f"portrait {sources[0].seed}"
-    return ", ".join(f"{source.part} {source.seed}" for source in sources)
-
-
-def empty_views() -> str:
-    """What stands in the place of `views` until the first pictures come, so that nothing jumps."""
-    places = "".join(f'<div class="view {name}"></div>' for name in ("result", "base", "regions", "difference"))
-    return f'<div class="views">{places}</div>'
+        return f"portrait {sources[0].picture}"
+    return ", ".join(f"{source.part} {source.picture}" for source in sources)
 
 
 def views(comparison: Comparison) -> str:
     """Result, base, regions and difference; the browser decides which of them is large."""
     result, base = comparison.result.image, comparison.base.image
     heat = heat_map(comparison.difference, comparison.changed)
-    shown = [
-        ("result", "Result", "The mixed portrait", enlarge(result)),
-        ("base", "Base", "The base portrait", enlarge(base)),
-        ("regions", "Regions", "The regions of the result in colours", overlay(result, comparison.segmentation)),
-        ("difference", "Difference", "Heat map of where the result differs from the base", heat),
-    ]
-    buttons = "".join(
-        f'<button type="button" class="view {key}" data-view="{key}" title="Show large">'
-        f'<img src="{data_uri(picture)}" alt="{description}"><span>{title}</span></button>'
-        for key, title, description, picture in shown
+    titles = ("Result", "Base", "Regions", "Difference")
+    descriptions = (
+        "The mixed portrait",
+        "The base portrait",
+        "The regions of the result in colours",
+        "Heat map of where the result differs from the base",
     )
-    return f'<div class="views">{buttons}</div>'
+    pictures = (enlarge(result), enlarge(base), overlay(result, comparison.segmentation), heat)
+    return markup.views(list(zip(VIEWS, titles, descriptions, map(data_uri, pictures), strict=True)))
 
 
 def notes(comparison: Comparison, mix: Mix) -> str:

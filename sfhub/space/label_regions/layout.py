@@ -1,71 +1,37 @@
-"""The tab *Label regions*: the "few minutes of supervision" of StyleFusion (Kafri et al., ACM TOG 2022, section 4.1).
+"""Components and events of the tab *Label regions*: the "few minutes of supervision" of StyleFusion (Kafri et al., ACM
+TOG 2022, section 4.1).
 
 Clusters of the generator's activations are shown on a few pictures; a person clicks those that belong together and
 names them, and clusters of one name are merged. The result is a region catalog to download, or to save in a folder if
-whoever runs the page allows it (`FOLDER_VARIABLE`). `label_regions_state.py` holds what was named,
-`label_regions_work.py` computes, `label_regions_view.py` draws.
+whoever runs the page allows it (`FOLDER_VARIABLE`).
 """
 
 import os
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from sfhub.errors import InputError
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from space import label_regions_view as view
-from space.label_regions_state import Labels
-from space.label_regions_work import FOLDER_VARIABLE, Clusters, Labeller, zipped
-from space.models import Models
-from space.sentences import errors_as_sentences
+from sfhub.space.common.models import Models
+from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.tab import CLICKS_JS, PLAIN, Updates, click_options, columns, script
+from sfhub.space.label_regions import view
+from sfhub.space.label_regions.state import Labels
+from sfhub.space.label_regions.work import FOLDER_VARIABLE, Clusters, Labeller, zipped
 
 __all__ = ["TITLE", "build", "suits"]
 
 TITLE = "Label regions"
 
-CLICK = {
-    "concurrency_id": "label_regions",
-    "concurrency_limit": 1,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "multiple",
-}
+CLICK = click_options("label_regions")
 # What takes long shows that it does, and is not asked for twice.
-WORK = {
-    **CLICK,
-    "concurrency_id": "label_regions_work",
-    "show_progress": "full",
-    "trigger_mode": "once",
-}
-PLAIN = {"apply_default_css": False, "padding": False}
+WORK = {**click_options("label_regions_work"), "show_progress": "full", "trigger_mode": "once"}
 
 # Gradio puts the real one in its place; it follows the bars of what the answer computes.
 PROGRESS = gr.Progress(track_tqdm=True)
 
-Updates = dict[Component, Any]
-
-# A click on a picture says where, as a share of its width and height.
-MAPS_JS = """
-element.addEventListener('click', (event) => {
-    const picture = event.target.closest('img[data-sample]');
-    if (!picture) return;
-    const box = picture.getBoundingClientRect();
-    trigger('click', {
-        sample: picture.dataset.sample,
-        x: (event.clientX - box.left) / box.width,
-        y: (event.clientY - box.top) / box.height,
-    });
-});
-"""
-
-CHIPS_JS = """
-element.addEventListener('click', (event) => {
-    const button = event.target.closest('button[data-cluster]');
-    if (button) trigger('click', {cluster: button.dataset.cluster});
-});
-"""
+MAPS_JS = script(__file__, "maps")
 
 
 def suits(pipe: GeneratorPipeline) -> bool:
@@ -79,21 +45,20 @@ def build(models: Models, page: gr.Blocks) -> None:
     Args:
         models: those that the tab suits, of which it takes the first.
     """
-    _Tab(Labeller(models.first))
+    LabelTab(Labeller(models.first))
 
 
-class _Tab:
+class LabelTab:
     """The components of the tab, what connects them, and the answers to events."""
 
     def __init__(self, labeller: Labeller):
         self.labeller = labeller
         self.labels = gr.State(None)
-        gr.HTML(view.STYLE, js_on_load=None, **PLAIN)
-        with gr.Row(elem_classes="mix", equal_height=False):
-            with gr.Column(elem_classes="stage", min_width=280):
+        with columns() as (stage, controls):
+            with stage:
                 self.maps = gr.HTML(view.EMPTY, js_on_load=MAPS_JS, elem_classes="views-block", **PLAIN)
                 self.summary = gr.HTML(js_on_load=None, **PLAIN)
-            with gr.Column(elem_classes="controls", min_width=280):
+            with controls:
                 self._lay_out_controls()
         self.outputs = [self.labels, self.maps, self.chips, self.summary, self.name, self.make, self.download]
         self._connect()
@@ -103,7 +68,7 @@ class _Tab:
         with gr.Row(elem_classes="tools"):
             self.find = gr.Button("Find clusters", size="sm", variant="primary", min_width=120)
             self.others = gr.Button("Other pictures", size="sm", min_width=120)
-        self.chips = gr.HTML(js_on_load=CHIPS_JS, **PLAIN)
+        self.chips = gr.HTML(js_on_load=CLICKS_JS, **PLAIN)
         with gr.Row(elem_classes="tools"):
             self.name = gr.Textbox(
                 label="Name of the chosen clusters", placeholder="hair", show_label=False, container=False,

@@ -6,12 +6,13 @@ costs next to nothing.
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from sfhub.pipelines.recipe import check_seed
+from sfhub.space.common.picture_ref import PictureRef
 
 __all__ = ["Visit"]
 
@@ -25,14 +26,14 @@ class Visit:
     """Base of frozen dataclasses with the fields below and one, named by `SHOWN`, for what is shown.
 
     Attributes:
-        gallery: seeds on offer, newest first.
+        gallery: pictures on offer, newest first.
         past, future: what was shown before (latest last) and what undo left behind (next first).
         gesture: name of the slider or the drag under way, so that all of it is one step back; None after anything else.
     """
 
     SHOWN: ClassVar[str]
 
-    gallery: tuple[int, ...]
+    gallery: tuple[PictureRef, ...]
     past: tuple[Any, ...]
     future: tuple[Any, ...]
     gesture: str | None
@@ -52,28 +53,31 @@ class Visit:
         return self._showing(after, (*self.past, self._shown), tuple(future))
 
     def add(self, seed: Any) -> Self:
-        """Offer the portrait of a seed.
+        """Offer the portrait of a seed, a number or what was typed.
 
         Raises:
-            InputError: unless the seed is a whole number in range.
+            InputError: unless it is a whole number in range.
         """
-        return self._offer([check_seed(seed)])
+        if isinstance(seed, str):
+            with suppress(ValueError):
+                seed = int(seed)
+        return self._offer([PictureRef.of_seed(seed)])
 
     def surprise(self, count: int, draw: random.Random) -> Self:
         """Offer portraits that were not there before."""
-        fresh: list[int] = []
+        fresh: list[PictureRef] = []
         while len(fresh) < count:
-            seed = draw.randrange(SURPRISE_SEEDS)
-            if seed not in self.gallery and seed not in fresh:
-                fresh.append(seed)
+            ref = PictureRef.of_seed(draw.randrange(SURPRISE_SEEDS))
+            if ref not in self.gallery and ref not in fresh:
+                fresh.append(ref)
         return self._offer(fresh)
 
     @property
     def _shown(self) -> Any:
         return getattr(self, self.SHOWN)
 
-    def _offer(self, seeds: Sequence[int]) -> Self:
-        return replace(self, gallery=tuple(dict.fromkeys((*seeds, *self.gallery)))[:GALLERY_LIMIT], gesture=None)
+    def _offer(self, pictures: Sequence[PictureRef]) -> Self:
+        return replace(self, gallery=tuple(dict.fromkeys((*pictures, *self.gallery)))[:GALLERY_LIMIT], gesture=None)
 
     def _changed(self, shown: Any, gesture: str | None = None) -> Self:
         if shown == self._shown:
@@ -82,7 +86,5 @@ class Visit:
         past = self.past if same_gesture else (*self.past, self._shown)[-HISTORY_LIMIT:]
         return self._showing(shown, past, (), gesture)
 
-    def _showing(
-        self, shown: Any, past: tuple[Any, ...], future: tuple[Any, ...], gesture: str | None = None
-    ) -> Self:
+    def _showing(self, shown: Any, past: tuple[Any, ...], future: tuple[Any, ...], gesture: str | None = None) -> Self:
         return replace(self, **{self.SHOWN: shown}, past=past, future=future, gesture=gesture)

@@ -1,17 +1,34 @@
-"""What a visitor of the tab Build a face has done: which components are there, where, how large, in front of what.
+"""What a visitor of the tab *Build a face* has done: which components are there, where, how large, in front of what.
 
-Immutable values, as in `mixing.py`; no Gradio and no torch.
+Immutable values, of which pictures are functions (`work.py`). No Gradio in this file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from PIL import Image
 
-from space.visit import Visit
+from sfhub.images.pixels import open_picture
+from sfhub.space.common.picture_ref import PictureRef
+from sfhub.space.common.visit import Visit
+from sfhub.steps.assets import Asset
+from sfhub.steps.compose import MAX_MOVE, MAX_ZOOM
 
-__all__ = ["BACKGROUND", "HOME", "MAX_SIZE", "MIN_SIZE", "WHOLE", "Backdrop", "Building", "Face", "Place"]
+__all__ = [
+    "BACKGROUND",
+    "HOME",
+    "MAX_SIZE",
+    "MIN_SIZE",
+    "WHOLE",
+    "Backdrop",
+    "Building",
+    "Face",
+    "Middle",
+    "Place",
+    "placed",
+    "placements",
+]
 
 WHOLE = "/person"
 """Stands for all components but the background; no class has such a name."""
@@ -21,7 +38,11 @@ BACKGROUND = "/background"
 
 MIN_SIZE, MAX_SIZE = 0.4, 2.5
 # So that something of it can still be seen and dragged back.
-MAX_MOVE = 1.2
+MAX_DRAG = 1.2
+
+
+BACKDROP_PIXELS = 1024
+"""Longest side of a picture that visitors bring along, far more than a generator's; larger ones are made smaller."""
 
 
 class Place(NamedTuple):
@@ -33,6 +54,9 @@ class Place(NamedTuple):
 
 
 HOME = Place()
+
+Middle = tuple[float, float]
+"""Of a component, (right, down) from that of the picture, in halves of it."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +71,39 @@ class Backdrop:
     digest: str
     image: Image.Image = field(compare=False, repr=False)
 
+    @classmethod
+    def opened(cls, path: str) -> "Backdrop":
+        """A picture file that somebody uploaded, upright and not larger than it is good for.
+
+        Raises:
+            InputError: if it is no picture that can be read.
+        """
+        image = open_picture(path, BACKDROP_PIXELS)
+        return cls(Asset.of(image).sha256, image)
+
 
 @dataclass(frozen=True)
 class Face:
-    """The portrait of a seed and what was done to its components.
+    """A portrait and what was done to its components.
 
     Attributes:
         hidden: components left out, in alphabetical order.
         places: of components that are not where and as large as they were, in alphabetical order.
-        background: another seed's, or a picture; None for its own.
+        background: another portrait's, or a photograph; None for its own.
         model: name of the model that the portrait is of.
     """
 
-    seed: int
+    portrait: PictureRef
     psi: float = 0.7
     hidden: tuple[str, ...] = ()
     places: tuple[tuple[str, Place], ...] = ()
-    background: int | Backdrop | None = None
+    background: PictureRef | Backdrop | None = None
     model: str = ""
 
     @property
     def plain(self) -> "Face":
         """The portrait as it was."""
-        return Face(self.seed, self.psi, model=self.model)
+        return Face(self.portrait, self.psi, model=self.model)
 
     def place(self, name: str) -> Place:
         """Where a component, or `WHOLE`, was put."""
@@ -77,7 +111,7 @@ class Face:
 
     def with_place(self, name: str, place: Place) -> "Face":
         """With a component, or `WHOLE`, put somewhere; as far and as large as it makes sense."""
-        right, down = (max(-MAX_MOVE, min(MAX_MOVE, each)) for each in place[:2])
+        right, down = (max(-MAX_DRAG, min(MAX_DRAG, each)) for each in place[:2])
         place = Place(round(right, 4), round(down, 4), max(MIN_SIZE, min(MAX_SIZE, place.size)))
         others = [entry for entry in self.places if entry[0] != name]
         return replace(self, places=tuple(sorted([*others, *([(name, place)] if place != HOME else [])])))
@@ -87,9 +121,9 @@ class Face:
         return replace(self, hidden=tuple(sorted(set(names))))
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """Of all portraits that go in."""
-        return (self.seed, self.background) if isinstance(self.background, int) else (self.seed,)
+    def pictures(self) -> tuple[PictureRef, ...]:
+        """All portraits that go in."""
+        return (self.portrait, *([self.background] if isinstance(self.background, PictureRef) else []))
 
 
 @dataclass(frozen=True)
@@ -106,7 +140,7 @@ class Building(Visit):
     SHOWN: ClassVar[str] = "face"
 
     face: Face
-    gallery: tuple[int, ...]
+    gallery: tuple[PictureRef, ...]
     active: str = WHOLE
     past: tuple[Face, ...] = ()
     future: tuple[Face, ...] = ()
@@ -116,14 +150,14 @@ class Building(Visit):
         """Let the controls be for a component, `WHOLE` or `BACKGROUND`."""
         return replace(self, active=name, gesture=None)
 
-    def pick(self, seed: int) -> "Building":
+    def pick(self, picture: PictureRef) -> "Building":
         """Take the background of a portrait, or start from it; what was done to the components stays."""
         if self.active == BACKGROUND:
-            return self.set_background(seed if seed != self.face.seed else None)
-        return self._changed(replace(self.face, seed=seed))
+            return self.set_background(picture if picture != self.face.portrait else None)
+        return self._changed(replace(self.face, portrait=picture))
 
-    def set_background(self, background: int | Backdrop | None) -> "Building":
-        """Put the face in front of another seed's background, of a picture, or of its own."""
+    def set_background(self, background: PictureRef | Backdrop | None) -> "Building":
+        """Put the face in front of another portrait's background, of a photograph, or of its own."""
         return self._changed(replace(self.face, background=background))
 
     def drag(self, name: str, right: float, down: float, gesture: str) -> "Building":
@@ -167,4 +201,49 @@ class Building(Visit):
 
     def restore(self, face: Face) -> "Building":
         """Go on from a face that was saved."""
-        return self._changed(face)._offer(face.seeds)
+        return self._changed(face)._offer(face.pictures)
+
+
+# Where components come to lie --------------------------------------------------------------------------------------
+
+
+def placements(
+    face: Face, components: Sequence[str], covered: Callable[[str], Sequence[str]], middles: Mapping[str, Middle]
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Moves and zooms of classes, as `SemanticStyleGANPipeline.compose` takes them.
+
+    A person thinks of a component as growing about its own middle, and of a person as moving with all components. The
+    pipeline knows one move and one zoom about the middle of the picture for every class.
+
+    Args:
+        face: of which the places are taken.
+        components: that can be moved.
+        covered: which of them a name covers for the pipeline; one that another covers is named, too.
+        middles: of the components where they were.
+    """
+    whole = _absolute(face.place(WHOLE), middles.get(WHOLE, (0, 0)))
+    places = {}
+    for name in components:
+        right, down, size = _absolute(face.place(name), middles.get(name, (0, 0)))
+        places[name] = Place(
+            whole.size * right + whole.right, whole.size * down + whole.down, min(MAX_ZOOM, whole.size * size)
+        )
+    changed = {part for name, place in places.items() if place != HOME for part in covered(name)}
+    move = {name: [_within(each) for each in places[name][:2]] for name in components if name in changed}
+    return move, {name: places[name].size for name in move}
+
+
+def _within(move: float) -> float:
+    return max(-MAX_MOVE, min(MAX_MOVE, move))
+
+
+def _absolute(place: Place, middle: Middle) -> Place:
+    """From growing about the component's middle to growing about the picture's: x -> size (x - middle) + middle + d."""
+    right, down = (d + m * (1 - place.size) for d, m in zip(place[:2], middle, strict=True))
+    return Place(right, down, place.size)
+
+
+def placed(move: Sequence[float], zoom: float, middle: Middle) -> Place:
+    """The place of a component for a move and a zoom about the middle of the picture; `middle` is its own."""
+    right, down = (d - m * (1 - zoom) for d, m in zip(move, middle, strict=True))
+    return Place(right, down, zoom)

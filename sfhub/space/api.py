@@ -12,14 +12,17 @@ from typing import Any
 import gradio as gr
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import SEMANTIC, check_seed
-from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
-from space.build_face_work import backdrop
-from space.files import saved
-from space.mixing import BOTH, LAYOUT, POSING, SHAPE, TEXTURE, Mix, Source
-from space.models import Models
-from space.sentences import errors_as_sentences
-from space.workbench import Workbench
+from sfhub.space import build_face as building
+from sfhub.space.build_face.state import Backdrop
+from sfhub.space.build_face.work import FaceBuilder
+from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.files import saved
+from sfhub.space.common.models import Models
+from sfhub.space.common.picture_ref import PictureRef
+from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.mix_regions.state import BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Source
+from sfhub.space.mix_regions.work import Mixer
+from sfhub.steps.registry import mix_named
 
 __all__ = ["add_endpoints"]
 
@@ -30,7 +33,10 @@ def add_endpoints(models: Models) -> None:
     """Add `/models`, `/regions`, `/sample`, `/mix`, `/redo` and, where a model can, `/build_face` to the `gr.Blocks`
     that is being built."""
 
-    def bench(model: str | None) -> Workbench:
+    mixers = {name: Mixer(model) for name, model in models.items()}
+    builders = {name: FaceBuilder(model) for name, model in models.items() if building.suits(model.pipe)}
+
+    def found(model: str | None) -> CachedModel:
         return models[model] if model else models.first
 
     def names() -> list[str]:
@@ -40,13 +46,13 @@ def add_endpoints(models: Models) -> None:
     def regions(model: str | None = None) -> list[str]:
         """Names of the regions that can be mixed."""
         with errors_as_sentences():
-            return list(bench(model).regions)
+            return list(found(model).menu.regions)
 
     def sample(seed: int, truncation_psi: float = 0.7, model: str | None = None) -> tuple[str, dict]:
         """The portrait of a seed (0 to 4294967295), and its recipe; truncation_psi 0 is the average, 1 full variety."""
         with errors_as_sentences():
-            found = bench(model).samples([check_seed(seed)], truncation_psi)[0]
-            return saved(found), found.recipe
+            picture = found(model).samples([PictureRef.of_seed(seed)], truncation_psi)[0]
+            return saved(picture), picture.recipe
 
     def mix(
         base: int,
@@ -66,25 +72,26 @@ def add_endpoints(models: Models) -> None:
         influence or activation, by default the first that the model has.
         """
         with errors_as_sentences():
-            workbench = bench(model)
-            choice = _mix(workbench, check_seed(base), truncation_psi, method)
+            chosen = found(model)
+            mix = _mix(chosen, base, truncation_psi, method)
             if layout is not None:
-                if choice.method not in POSING:
+                if not mix.way.TAKES_LAYOUT:
                     raise InputError("A layout needs a fusion hierarchy and method 'fusion'; leave it out.")
-                choice = choice.with_source(_source(LAYOUT, layout, strength, BOTH))
+                mix = mix.with_source(_source(LAYOUT, layout, strength, BOTH))
             for part, given in ((BOTH, regions), (SHAPE, shape), (TEXTURE, texture)):
                 for name, value in _as_mapping(given or {}, "regions" if part == BOTH else part).items():
-                    if part != BOTH and choice.method != SEMANTIC:
+                    if part != BOTH and not mix.way.TAKES_PARTS:
                         raise InputError(f"A {part} by itself needs a SemanticStyleGAN; give it as a region.")
-                    choice = choice.with_source(_source(name, value, strength, part))
-            found = workbench.compare(choice).result
-            return saved(found), found.recipe
+                    mix = mix.with_source(_source(name, value, strength, part))
+            picture = mixers[chosen.name].compare(mix).result
+            return saved(picture), picture.recipe
 
     def redo(image: str, model: str | None = None) -> tuple[str, dict]:
         """A picture saved by this page, made again from its recipe, by the model that made it unless one is given."""
         with errors_as_sentences():
-            found = (bench(model) if model else models.maker(image)).remake(image)
-            return saved(found), found.recipe
+            maker, recipe = models.opened(image)
+            picture = (models[model] if model else maker).remake(recipe)
+            return saved(picture), picture.recipe
 
     def build_face(
         seed: int,
@@ -102,25 +109,23 @@ def add_endpoints(models: Models) -> None:
         It stands in front of the background of seed `background`, or of a picture file.
         """
         with errors_as_sentences():
-            workbench = models[model] if model else builders[0]
-            pipe = workbench.pipe
-            if not isinstance(pipe, SemanticStyleGANPipeline):
-                raise InputError(f"The model {model} has no components; choose {builders[0].name}.")
-            base, behind = workbench.samples([check_seed(seed)], truncation_psi)[0], None
+            name = models[model].name if model else next(iter(builders))
+            if name not in builders:
+                raise InputError(f"The model {name} has no components; choose {next(iter(builders))}.")
+            base, behind = models[name].samples([PictureRef.of_seed(seed)], truncation_psi)[0], None
             if background is not None:
-                behind = workbench.samples([check_seed(background)], truncation_psi)[0]
+                behind = models[name].samples([PictureRef.of_seed(background)], truncation_psi)[0]
             if picture is not None:
-                behind = backdrop(picture).image
-            found = workbench.compose(
+                behind = Backdrop.opened(picture).image
+            made = builders[name].compose(
                 base,
                 without=_as_list(without),
                 move=_as_mapping(move or {}, "move"),
                 zoom=_as_mapping(zoom or {}, "zoom"),
                 background=behind,
             )
-            return saved(found), found.recipe
+            return saved(made), made.recipe
 
-    builders = [workbench for workbench in models.values() if isinstance(workbench.pipe, SemanticStyleGANPipeline)]
     gr.api(names, api_name="models", **ENDPOINT)
     gr.api(regions, api_name="regions", **ENDPOINT)
     with gr.Column(visible=False):
@@ -145,16 +150,16 @@ def add_endpoints(models: Models) -> None:
             gr.on([], build_face, given, outputs, api_name="build_face", **ENDPOINT)
 
 
-def _mix(workbench: Workbench, base: int, psi: float, method: str | None) -> Mix:
+def _mix(model: CachedModel, base: Any, psi: float, method: str | None) -> Mix:
     """A mix of nothing yet, by the method that is asked for.
 
     Raises:
-        InputError: if the model mixes in one way only, and another one is asked for.
+        InputError: for a seed out of range, or a method of another family of models.
     """
-    ours = workbench.menu.method
-    if SEMANTIC in (method, ours) and method not in (None, ours):
-        raise InputError(f"The model {workbench.name} cannot mix by method {method!r}; leave the method out.")
-    return Mix(base, psi, method=method or ours, model=workbench.name)
+    method = method or model.menu.method
+    if mix_named(method).FAMILY != model.pipe.FAMILY:
+        raise InputError(f"The model {model.name} cannot mix by method {method!r}; leave the method out.")
+    return Mix(PictureRef.of_seed(base), psi, method=method, model=model.name)
 
 
 def _as_mapping(value: Any, what: str) -> dict[str, Any]:
@@ -178,4 +183,4 @@ def _source(region: str, value: Any, strength: float, part: str) -> Source:
         raise InputError(
             f"The source {value!r} of region {region!r} cannot be used; give a seed, or one and a strength from 0 to 1."
         )
-    return Source(region, check_seed(value.get("seed")), float(strength), part)
+    return Source(region, PictureRef.of_seed(value.get("seed")), float(strength), part)

@@ -1,6 +1,6 @@
 """Clusters for the tab Label regions: found once, shown on a few pictures, made into a catalog to keep.
 
-As in `workbench.py`, what is remembered is keyed by seed and number alone and holds nothing of a visitor's.
+What is remembered is keyed by seed and number alone and holds nothing of a visitor's.
 """
 
 import io
@@ -21,13 +21,15 @@ from torch import Tensor
 
 from sfhub.errors import InputError
 from sfhub.files import replace_folder
+from sfhub.images.pixels import to_pil
 from sfhub.regions.build import measure_catalog
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.naming import regions_for
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.ward import merge_clusters, name_by_parser, ward_catalog
-from space.accelerator import on_accelerator
-from space.workbench import Memory, Workbench
+from sfhub.space.common.accelerator import on_accelerator
+from sfhub.space.common.cache import Cache
+from sfhub.space.common.cached_model import CachedModel
 
 __all__ = ["FOLDER_VARIABLE", "Clusters", "Labeller", "zipped"]
 
@@ -66,9 +68,9 @@ class Clusters:
 class Labeller:
     """Finds clusters of a pipeline's generator and makes catalogs of them."""
 
-    def __init__(self, workbench: Workbench):
-        self.pipe = workbench.pipe
-        self._memory = Memory(8)
+    def __init__(self, model: CachedModel):
+        self.pipe = model.pipe
+        self._found = Cache(8)
         self._find = on_accelerator(self._compute_clusters)
         self._suggest = on_accelerator(self._compute_names)
         self._measure = on_accelerator(self._compute_catalog)
@@ -80,7 +82,7 @@ class Labeller:
 
     def find(self, seed: int, count: int) -> Clusters:
         """`count` clusters on the pictures of `seed`."""
-        return self._memory.get((seed, count)) or self._memory.put((seed, count), self._find(seed, count))
+        return self._found.get_or((seed, count), lambda: self._find(seed, count))
 
     def suggest(self, clusters: Clusters) -> list[str]:
         """The name of every cluster by the pipeline's parser."""
@@ -99,8 +101,7 @@ class Labeller:
         # One at a time: at high resolutions all activations of a picture are large enough.
         for code in codes[:SHOWN].split(1):
             image, activations = generator.synthesis(code, return_activations=catalog.layers)
-            pixels = ((image[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-            images.append(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
+            images += to_pil(image)
             labels.append(catalog.segment(activations, size=image.shape[-2:])[0].cpu().numpy())
         return Clusters(catalog.cpu(), codes.cpu(), images, np.stack(labels))
 

@@ -1,20 +1,26 @@
-"""What a person has chosen on the tab Mix regions, and what each click turns it into.
+"""What a person has chosen on the tab *Mix regions*, and what each click turns it into.
 
-Everything here is plain immutable data: seeds, strengths and names. Pictures are functions of it (`workbench.py`), so
-undo is a matter of remembering small values, a session costs a server almost nothing, and equal choices share one cache
-entry whoever made them. No Gradio and no torch in this file.
+Everything here is plain immutable data: references to pictures, strengths and names. Pictures are functions of it
+(`work.py`), so undo is a matter of remembering small values, a session costs a server almost nothing, and equal choices
+share one cache entry whoever made them. No Gradio in this file.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
+from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import CATALOG, FUSION, PARTS, SEMANTIC
-from space.visit import Visit
+from sfhub.space.common.picture_ref import PictureRef
+from sfhub.space.common.visit import Visit
+from sfhub.steps.mix import MixStep
+from sfhub.steps.mix_by_catalog import MixByCatalog
+from sfhub.steps.recipe import Placed
+from sfhub.steps.registry import mix_named
+from sfhub.steps.sample import SampleStep
 
-__all__ = ["BASE", "BOTH", "LAYOUT", "POSING", "SHAPE", "TEXTURE", "Mix", "Session", "Source"]
+__all__ = ["BASE", "BOTH", "LAYOUT", "SHAPE", "TEXTURE", "Mix", "Session", "Source"]
 
 BASE = ""
 """Stands for the base portrait where a region could be chosen; no region has an empty name."""
@@ -22,18 +28,15 @@ BASE = ""
 LAYOUT = "/layout"
 """Stands for the pose of the whole picture where a region could be chosen; no node of a tree has such a name."""
 
-BOTH, SHAPE, TEXTURE = PARTS
-"""What a region takes from its source. Only a SemanticStyleGAN tells shape and texture apart."""
 
-POSING = (FUSION, SEMANTIC)
-"""Methods that can take the pose of another portrait."""
+DRAW = random.SystemRandom()
 
 
 class Source(NamedTuple):
-    """One region, or the layout, taken from the portrait of a seed; strength from 0 (base) to 1 (source)."""
+    """One region, or the layout, taken from a picture; strength from 0 (base) to 1 (source)."""
 
     region: str
-    seed: int
+    picture: PictureRef
     strength: float = 1.0
     part: str = BOTH
 
@@ -49,22 +52,27 @@ class Mix:
         model: name of the model that the portraits are of.
     """
 
-    base: int
+    base: PictureRef
     psi: float = 0.7
     sources: tuple[Source, ...] = ()
-    method: str = CATALOG
+    method: str = MixByCatalog.NAME
     strength: float = 1.0
     model: str = ""
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The base's seed and those of the sources, each once."""
-        return tuple(dict.fromkeys((self.base, *(source.seed for source in self.sources))))
+    def way(self) -> type[MixStep]:
+        """The way of mixing that the method stands for."""
+        return mix_named(self.method)
+
+    @property
+    def pictures(self) -> tuple[PictureRef, ...]:
+        """The base and the sources, each picture once."""
+        return tuple(dict.fromkeys((self.base, *(source.picture for source in self.sources))))
 
     @property
     def used(self) -> tuple[Source, ...]:
         """The sources that the method takes; not every one knows a layout."""
-        return self.sources if self.method in POSING else self.without(LAYOUT).sources
+        return self.sources if self.way.TAKES_LAYOUT else self.without(LAYOUT).sources
 
     def source(self, region: str, part: str = BOTH) -> Source | None:
         """The source of a part of a region, None where the base shows or shape and texture come from two."""
@@ -81,7 +89,7 @@ class Mix:
         if source.part != BOTH:
             rest = TEXTURE if source.part == SHAPE else SHAPE
             kept = self.source(source.region, rest)
-            if kept is not None and kept.seed == source.seed:
+            if kept is not None and kept.picture == source.picture:
                 source = source._replace(part=BOTH)
             elif kept is not None:
                 others.append(kept._replace(part=rest, strength=source.strength))
@@ -91,43 +99,41 @@ class Mix:
         """This mix with the base showing in one region."""
         return replace(self, sources=tuple(source for source in self.sources if source.region != region))
 
-    def by(self, model: str, method: str, regions: Sequence[str]) -> "Mix":
+    def by(self, model: str, way: type[MixStep], regions: Sequence[str]) -> "Mix":
         """The same choices with another model, as far as that has the regions and can do it."""
         sources = (
             source
             for source in self.sources
-            if source.region in (*regions, LAYOUT) and (method == SEMANTIC or source.part == BOTH)
+            if source.region in (*regions, LAYOUT) and (way.TAKES_PARTS or source.part == BOTH)
         )
-        return replace(self, model=model, method=method, sources=tuple(sources))
+        return replace(self, model=model, method=way.NAME, sources=tuple(sources))
 
     @classmethod
-    def from_recipe(cls, recipe: Mapping[str, Any]) -> "Mix":
-        """The mix that a checked recipe describes.
+    def from_steps(cls, steps: Sequence[Placed]) -> "Mix":
+        """The mix that the steps of a recipe describe.
 
         Raises:
             InputError: if it is neither one sample nor one mix of samples of one psi, which is all the tab can show.
         """
-        *samples, last = recipe["steps"]
-        mixed = last if last["op"] == "mix" else {}
-        ingredients = [recipe["steps"][i] for i in mixed["inputs"]] if mixed else [last]
-        psi = ingredients[0].get("truncation_psi")
-        regions = [*mixed.get("regions", ()), *([LAYOUT] if mixed.get("layout") else [])]
-        strengths = mixed.get("strengths", ())
+        last = steps[-1]
+        mixed = last.step if isinstance(last.step, MixStep) else None
+        samples = [steps[i].step for i in last.inputs] if mixed else [last.step]
+        taken = mixed.taken if mixed else ()
         if (
-            any(step["op"] != "sample" or step["label"] is not None for step in ingredients)
-            or any(step["truncation_psi"] != psi for step in ingredients)
-            or mixed.get("query") is not None
-            or len(set(zip(regions, strengths, strict=True))) != len(set(regions))
+            not all(isinstance(step, SampleStep) and step.label is None for step in samples)
+            or len({step.truncation_psi for step in samples}) > 1
+            or (mixed and mixed.has_settings)
+            or len({(each.region, each.strength) for each in taken}) > len({each.region for each in taken})
         ):
             raise InputError(
-                f"This picture took {len(samples) + 1} steps that the tab cannot lay out again, which are one base and "
+                f"This picture took {len(steps)} steps that the tab cannot lay out again, which are one base and "
                 "one portrait per region at a single variety; make it again with `sfhub redo`."
             )
-        base, *rest = (step["seed"] for step in ingredients)
-        mix = cls(base=base, psi=psi, method=mixed.get("method") or CATALOG)
-        parts = [*mixed.get("parts", ()), *[BOTH] * len(regions)]
-        for source in zip(regions, rest, strengths, parts[: len(regions)], strict=True):
-            mix = mix.with_source(Source(*source))
+        base, *rest = (PictureRef.of_seed(step.seed) for step in samples)
+        mix = cls(base, samples[0].truncation_psi, method=(mixed or MixByCatalog).NAME)
+        for each, picture in zip(taken, rest, strict=True):
+            region = LAYOUT if each.region is None else each.region
+            mix = mix.with_source(Source(region, picture, each.strength, each.part))
         return mix
 
 
@@ -145,7 +151,7 @@ class Session(Visit):
     SHOWN: ClassVar[str] = "mix"
 
     mix: Mix
-    gallery: tuple[int, ...]
+    gallery: tuple[PictureRef, ...]
     active: str = BASE
     past: tuple[Mix, ...] = ()
     future: tuple[Mix, ...] = ()
@@ -158,13 +164,13 @@ class Session(Visit):
         """Let the next pick go to a region or to `BASE`."""
         return replace(self, active=target, gesture=None)
 
-    def pick(self, seed: int) -> "Session":
+    def pick(self, picture: PictureRef) -> "Session":
         """Make a portrait the source of the active region, or the base."""
         if self.active == BASE:
-            return self._changed(replace(self.mix, base=seed))
+            return self._changed(replace(self.mix, base=picture))
         strength = 1.0 if self.strength is None else self.strength
         part = BOTH if self.active == LAYOUT else self.part
-        return self._changed(self.mix.with_source(Source(self.active, seed, strength, part)))
+        return self._changed(self.mix.with_source(Source(self.active, picture, strength, part)))
 
     @property
     def strength(self) -> float | None:
@@ -185,9 +191,9 @@ class Session(Visit):
 
     def restore(self, mix: Mix) -> "Session":
         """Go on from a mix that was saved."""
-        return self._changed(mix)._offer(mix.seeds)
+        return self._changed(mix)._offer(mix.pictures)
 
-    def randomise(self, regions: Sequence[str], draw: random.Random) -> "Session":
+    def randomise(self, regions: Sequence[str], draw: random.Random = DRAW) -> "Session":
         """Give every region a source from the gallery, by chance; the pose stays the base's."""
         sources = tuple(sorted(Source(region, draw.choice(self.gallery)) for region in regions))
         return self._changed(replace(self.mix, sources=sources))
@@ -196,9 +202,9 @@ class Session(Visit):
         """Mix the same choices another way."""
         return self._changed(replace(self.mix, method=method))
 
-    def set_model(self, model: str, method: str, regions: Sequence[str]) -> "Session":
+    def set_model(self, model: str, way: type[MixStep], regions: Sequence[str]) -> "Session":
         """Make the same choices with another model."""
-        return self._changed(self.mix.by(model, method, regions))
+        return self._changed(self.mix.by(model, way, regions))
 
     def fitted(self, regions: Sequence[str]) -> "Session":
         """With nothing chosen for the next pick that the model does not have, as after a step back to another one."""
@@ -227,6 +233,6 @@ class Session(Visit):
         self, shown: Mix, past: tuple[Mix, ...], future: tuple[Mix, ...], gesture: str | None = None
     ) -> "Session":
         session = super()._showing(shown, past, future, gesture)
-        lost = self.active == LAYOUT and shown.method not in POSING
-        part = self.part if shown.method == SEMANTIC else BOTH
+        lost = self.active == LAYOUT and not shown.way.TAKES_LAYOUT
+        part = self.part if shown.way.TAKES_PARTS else BOTH
         return replace(session, active=BASE if lost else self.active, part=part)

@@ -1,4 +1,4 @@
-"""What the tab Build a face shows, as HTML: pure functions from choices and pictures to markup.
+"""What the tab *Build a face* shows, as HTML: pure functions from choices and pictures to markup.
 
 The outlines of all components lie over the large view as SVG paths, which the browser finds under a pointer and moves
 with it; where they were drawn for travels along (`data-places`). Names come from a model that may be anybody's, so they
@@ -7,26 +7,24 @@ are escaped.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 
-import numpy as np
 from PIL import Image
 
-from sfhub.pipelines.sample import Segmentation
 from sfhub.pipelines.semantic_stylegan import Component
-from space.build_face_state import BACKGROUND, HOME, WHOLE, Backdrop, Building, Face, Place
-from space.build_face_work import Anatomy
-from space.pictures import colour_of, cut_out, data_uri, depth_map, enlarge, hex_colour, outline, overlay, thumbnail
+from sfhub.space.build_face.state import BACKGROUND, HOME, WHOLE, Backdrop, Building, Face, Place
+from sfhub.space.build_face.work import Drawing
+from sfhub.space.common import markup
+from sfhub.space.common.pictures import (
+    colour_of,
+    data_uri,
+    depth_map,
+    enlarge,
+    hex_colour,
+    thumbnail,
+)
 
-__all__ = ["Look", "chips", "empty_views", "label", "notes", "steps", "views"]
-
-# The map of components has the colours of `colour_of`, and this where none is.
-GROUND = (222, 226, 234)
-
-# What a component is shown alone on.
-GREY = (127, 127, 127)
+__all__ = ["VIEWS", "chips", "label", "notes", "steps", "views"]
 
 EYE = (
     '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M2.5 12s3.5-6 9.5-6 9.5 6 9.5 6-3.5 6-9.5 6-9.5-6-9.5-6Z"/>'
@@ -34,48 +32,6 @@ EYE = (
 )
 
 VIEWS = ("result", "components", "depth", "alone")
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What the views show of one face, drawn when it is first asked for.
-
-    Attributes:
-        face: what it is of.
-        anatomy: of its picture.
-    """
-
-    face: Face
-    anatomy: Anatomy
-
-    @cached_property
-    def components(self) -> str:
-        """The components in colours."""
-        names = self.anatomy.components
-        colours = [GROUND, *(colour_of(k) for k in range(len(names) - 1))]
-        return data_uri(overlay(self.anatomy.image, Segmentation(self.anatomy.labels, names), colours))
-
-    @cached_property
-    def outlines(self) -> dict[str, str]:
-        """Path data of each component that can be seen, of `WHOLE` and of `BACKGROUND`."""
-        return {name: outline(self.anatomy.mask(name)) for name in (BACKGROUND, *self.anatomy.present, WHOLE)}
-
-    def depth(self, name: str) -> str:
-        """The pseudo-depths of a component, of `WHOLE` those in front."""
-        depths, names = self.anatomy.depths, self.anatomy.components
-        if name in names[1:]:
-            return data_uri(depth_map(depths[names.index(name)]))
-        present = [names.index(each) for each in self.anatomy.present]
-        return data_uri(depth_map(depths[present].max(axis=0) if present else depths[0]))
-
-    def alone(self, name: str) -> Image.Image:
-        """What can be seen of a component, of `WHOLE` or of `BACKGROUND`."""
-        mask = Image.fromarray(self.anatomy.mask(name).astype(np.uint8) * 255)
-        return Image.composite(self.anatomy.image, Image.new("RGB", mask.size, GREY), mask)
-
-    def cut_out(self, name: str) -> str:
-        """A small picture of a component that can be seen."""
-        return data_uri(cut_out(self.anatomy.image, self.anatomy.mask(name)))
 
 
 def label(name: str) -> str:
@@ -86,45 +42,34 @@ def label(name: str) -> str:
 # The views --------------------------------------------------------------------------------------------------------
 
 
-def empty_views() -> str:
-    """What stands in the place of `views` until the first pictures come, so that nothing jumps."""
-    places = "".join(f'<div class="view {name}"></div>' for name in VIEWS)
-    return f'<div class="views">{places}</div>'
-
-
-def views(picture: Image.Image, look: Look, alone: Image.Image, building: Building, answered: int = 0) -> str:
+def views(picture: Image.Image, drawing: Drawing, alone: Image.Image, building: Building, answered: int = 0) -> str:
     """The face, its components, the depth and the active component alone; over the large one of them the outlines.
 
     Args:
         picture: the face.
-        look: of it, or while something is dragged of what it was before.
+        drawing: of it, or while something is dragged of what it was before.
         alone: the active component.
         answered: number of the message that this answers, for the browser to know when all are.
     """
     shown = [
         ("result", "Face", "The face that was built", data_uri(enlarge(picture))),
-        ("components", "Components", "The components in colours", look.components),
-        ("depth", "Depth", "Pseudo-depth of the chosen component, light is near", look.depth(building.active)),
+        ("components", "Components", "The components in colours", drawing.components),
+        ("depth", "Depth", "Pseudo-depth of the chosen component, light is near", drawing.depth(building.active)),
         ("alone", "Alone", "The chosen component by itself", data_uri(enlarge(alone))),
     ]
-    buttons = "".join(
-        f'<button type="button" class="view {key}" data-view="{key}" title="Show large">'
-        f'<img src="{source}" alt="{description}" draggable="false"><span>{title}</span></button>'
-        for key, title, description, source in shown
-    )
-    return f'<div class="views">{buttons}{_handles(look, building, answered)}</div>'
+    return markup.views(shown, _handles(drawing, building, answered))
 
 
-def _handles(look: Look, building: Building, answered: int) -> str:
-    height, width = look.anatomy.labels.shape
-    places = {name: tuple(look.face.place(name)) for name in (WHOLE, *look.anatomy.components[1:])}
+def _handles(drawing: Drawing, building: Building, answered: int) -> str:
+    height, width = drawing.dissection.labels.shape
+    places = {name: tuple(drawing.face.place(name)) for name in (WHOLE, *drawing.dissection.components[1:])}
     paths = "".join(
         f'<path class="part" data-part="{escape(name, quote=True)}" d="{path}"><title>{escape(label(name))}</title>'
         "</path>"
-        for name, path in look.outlines.items()
+        for name, path in drawing.outlines.items()
         if name != WHOLE
     )
-    chosen = look.outlines.get(building.active, "")
+    chosen = drawing.outlines.get(building.active, "")
     return (
         f'<svg class="handles" viewBox="0 0 {width} {height}" tabindex="0" role="application" '
         f'aria-label="Drag components, or move the {escape(label(building.active))} with the arrow keys" '
@@ -135,16 +80,16 @@ def _handles(look: Look, building: Building, answered: int) -> str:
     )
 
 
-def notes(building: Building, look: Look) -> str:
+def notes(building: Building, drawing: Drawing) -> str:
     """What can be done with the active component and what was done."""
-    return f'<div class="notes"><p class="summary" role="status">{_summary(building, look)}</p></div>'
+    return f'<div class="notes"><p class="summary" role="status">{_summary(building, drawing)}</p></div>'
 
 
-def _summary(building: Building, look: Look) -> str:
+def _summary(building: Building, drawing: Drawing) -> str:
     name = building.active
     if name == BACKGROUND:
         return _behind(building.face)
-    shown = name == WHOLE or name in look.anatomy.present
+    shown = name == WHOLE or name in drawing.dissection.present
     place = building.face.place(name)
     title = escape(label(name)).capitalize()
     if name in building.face.hidden:
@@ -178,12 +123,12 @@ def _place(place: Place) -> str:
 # The components -----------------------------------------------------------------------------------------------------
 
 
-def chips(building: Building, before: Look, pictures: Mapping[str, str], hidden: Sequence[str]) -> str:
+def chips(building: Building, before: Drawing, pictures: Mapping[str, str], hidden: Sequence[str]) -> str:
     """The whole person, the background and every component, and what the next click on a portrait will do.
 
     Args:
         before: the portrait as it was.
-        pictures: thumbnails of the seeds that go in.
+        pictures: thumbnails of the portraits that go in.
         hidden: components that are left out.
     """
     face = building.face
@@ -191,7 +136,9 @@ def chips(building: Building, before: Look, pictures: Mapping[str, str], hidden:
         _chip(WHOLE, building, _picture(before, WHOLE), "", _note(face.place(WHOLE), ""), face.place(WHOLE) != HOME),
         _background_chip(building, before, pictures),
     ]
-    rest = [_component_chip(name, k, building, before, hidden) for k, name in enumerate(before.anatomy.components[1:])]
+    rest = [
+        _component_chip(name, k, building, before, hidden) for k, name in enumerate(before.dissection.components[1:])
+    ]
     hint = (
         "Now click a portrait to take the <b>background</b> from, or use a picture of yours."
         if building.active == BACKGROUND
@@ -203,8 +150,8 @@ def chips(building: Building, before: Look, pictures: Mapping[str, str], hidden:
     )
 
 
-def _component_chip(name: str, index: int, building: Building, before: Look, hidden: Sequence[str]) -> str:
-    present, gone = name in before.anatomy.present, name in hidden
+def _component_chip(name: str, index: int, building: Building, before: Drawing, hidden: Sequence[str]) -> str:
+    present, gone = name in before.dissection.present, name in hidden
     place = building.face.place(name)
     note = "left out" if gone else _note(place, "" if present else "not in this portrait")
     classes = f"{' gone' if gone else ''}{'' if present else ' inherits'}"
@@ -212,16 +159,16 @@ def _component_chip(name: str, index: int, building: Building, before: Look, hid
     return _chip(name, building, picture, classes, note, place != HOME, colour_of(index), gone, present or gone)
 
 
-def _background_chip(building: Building, before: Look, pictures: Mapping[str, str]) -> str:
+def _background_chip(building: Building, before: Drawing, pictures: Mapping[str, str]) -> str:
     behind = building.face.background
     if behind is None:
         picture, note = _picture(before, BACKGROUND), "its own"
     elif isinstance(behind, Backdrop):
         side = min(behind.image.size)
         square = behind.image.resize((48, 48), box=_middle(behind.image.size, side))
-        picture, note = _small(data_uri(square)), "your picture"
+        picture, note = markup.small(data_uri(square)), "your picture"
     else:
-        picture, note = _small(pictures[str(behind)]), f"portrait {behind}"
+        picture, note = markup.small(pictures[behind.key]), f"portrait {behind}"
     return _chip(BACKGROUND, building, picture, "", note, behind is not None)
 
 
@@ -230,12 +177,8 @@ def _middle(size: tuple[int, int], side: int) -> tuple[float, float, float, floa
     return left, top, left + side, top + side
 
 
-def _picture(look: Look, name: str) -> str:
-    return _small(look.cut_out(name)) if look.anatomy.mask(name).any() else "<i></i>"
-
-
-def _small(source: str) -> str:
-    return f'<span class="faces"><img src="{source}" alt="" width="40" height="40"></span>'
+def _picture(drawing: Drawing, name: str) -> str:
+    return markup.small(drawing.cut_out(name)) if drawing.dissection.mask(name).any() else "<i></i>"
 
 
 def _note(place: Place, otherwise: str) -> str:
@@ -254,26 +197,20 @@ def _chip(
     eye: bool = False,
 ) -> str:
     """One tile; with an eye that shows what is `gone` or leaves it out, and a cross that undoes what was `changed`."""
-    active = name == building.active
-    target, title = escape(name, quote=True), escape(label(name))
-    look = (
-        f'<button type="button" class="eye" data-action="toggle" data-part="{target}" '
-        f'aria-pressed="{str(not gone).lower()}" aria-label="Show {title}" '
-        f'title="{"Show" if gone else "Leave out"}">{EYE}</button>'
-        if eye
-        else ""
-    )
-    cross = (
-        f'<button type="button" class="clear" data-action="clear" data-part="{target}" '
-        f'aria-label="Put {title} back" title="Put {title} back">&times;</button>'
-        if changed
-        else ""
-    )
+    title = label(name)
+    extra = _eye(name, title, gone) if eye else ""
+    extra += markup.cross("part", name, f"Put {title} back") if changed else ""
+    return markup.tile(
+        "part", name, title, note, picture, hex_colour(colour), active=name == building.active, classes=classes,
+        extra=extra,
+    )  # fmt: skip
+
+
+def _eye(name: str, title: str, gone: bool) -> str:
     return (
-        f'<div class="chip{" active" if active else ""}{classes}" style="--region: {hex_colour(colour)}">'
-        f'<button type="button" class="choose" data-action="choose" data-part="{target}" '
-        f'aria-pressed="{str(active).lower()}">{picture}<span><b>{title}</b><small>{note or "&nbsp;"}</small></span>'
-        f"</button>{look}{cross}</div>"
+        f'<button type="button" class="eye" data-action="toggle" data-part="{escape(name, quote=True)}" '
+        f'aria-pressed="{str(not gone).lower()}" aria-label="Show {escape(title, quote=True)}" '
+        f'title="{"Show" if gone else "Leave out"}">{EYE}</button>'
     )
 
 

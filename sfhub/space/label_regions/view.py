@@ -10,32 +10,15 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from space.label_regions_state import OTHER, Labels
-from space.label_regions_work import Clusters
-from space.pictures import data_uri, enlarge, hex_colour
+from sfhub.space.common.pictures import data_uri, enlarge, hex_colour
+from sfhub.space.label_regions.state import OTHER, Labels
+from sfhub.space.label_regions.work import Clusters
 
-__all__ = ["EMPTY", "STYLE", "chips", "colours", "maps", "summary"]
+__all__ = ["EMPTY", "chips", "colours", "maps", "summary"]
 
 DISPLAY_PIXELS = 256
 CHOSEN, FADED = 0.85, 0.25
 GOLDEN = 0.618034
-
-STYLE = """<style>
-.label-maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px; }
-.label-maps img { display: block; width: 100%; border-radius: 10px; cursor: crosshair; }
-.label-empty { padding: 48px 16px; border: 2px dashed var(--border-color-primary); border-radius: 12px;
-  color: var(--body-text-color-subdued); text-align: center; }
-.label-chips { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 6px; }
-.label-chips button { display: flex; align-items: center; gap: 8px; min-height: 34px; padding: 4px 8px;
-  border-radius: 10px; background: var(--block-background-fill); text-align: left; cursor: pointer;
-  box-shadow: inset 0 0 0 1px var(--border-color-primary); }
-.label-chips button[aria-pressed="true"] { box-shadow: inset 0 0 0 3px var(--color-accent);
-  background: var(--color-accent-soft); }
-.label-chips button:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 1px; }
-.label-chips i { flex: none; width: 16px; height: 16px; border-radius: 4px; }
-.label-chips span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.label-chips small { color: var(--body-text-color-subdued); }
-</style>"""
 
 EMPTY = '<div class="label-empty">No clusters yet. Choose how many and press <b>Find clusters</b>.</div>'
 
@@ -62,7 +45,8 @@ def chips(clusters: Clusters, labels: Labels) -> str:
     """A button for every cluster, with its colour, name and share of the pictures."""
     shares = np.bincount(clusters.labels.flatten(), minlength=len(labels.names)) / clusters.labels.size
     buttons = (
-        f'<button type="button" data-cluster="{index}" aria-pressed="{str(index in labels.chosen).lower()}" '
+        f'<button type="button" data-action="toggle" data-cluster="{index}" '
+        f'aria-pressed="{str(index in labels.chosen).lower()}" '
         f'title="{escape(name or "not named yet", quote=True)}"><i style="background:{hex_colour(colour)}"></i>'
         f"<span>{escape(name) or f'<small>cluster {index + 1}</small>'} <small>{share:.0%}</small></span></button>"
         for index, (name, colour, share) in enumerate(zip(labels.names, colours(labels), shares, strict=True))
