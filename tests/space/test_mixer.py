@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from sfhub.errors import InputError
 from sfhub.pipelines.sample import Segmentation
 from sfhub.space.common.cache import Cache
 from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.files import saved
 from sfhub.space.common.picture_ref import PictureRef, refs
 from sfhub.space.common.pictures import colour_of, hex_colour
 from sfhub.space.mix_regions.state import LAYOUT, SHAPE, TEXTURE, Mix, Source
@@ -165,3 +167,31 @@ def test_the_strength_of_everything_multiplies_that_of_each_source(mixer, tiny_p
     expected = tiny_pipeline.mix(base, {"hair": hair, "mouth": mouth}, {"hair": 0.25, "mouth": 0.5})
     mix = Mix(P(1), 0.7, (Source("hair", P(2), 0.5), Source("mouth", P(3))), strength=0.5)
     assert mixer.compare(mix).result.image.tobytes() == expected.image.tobytes()
+
+
+# Pictures without a seed
+
+
+def test_a_picture_without_a_seed_is_a_base_and_a_source_like_any_other(mixer, tiny_pipeline):
+    a, b, c = tiny_pipeline.sample([1, 2, 3])
+    halfway = tiny_pipeline.interpolate(a, b, 3)[1]
+    brought = mixer.model.bring(halfway)
+    assert brought.seed is None and brought == PictureRef.of(halfway) != PictureRef.of(a)
+    mix = Mix(brought, 0.7, (Source("hair", P(3)),))
+    assert mixer.compare(mix).result.image.tobytes() == tiny_pipeline.mix(halfway, {"hair": c}).image.tobytes()
+    assert mixer.compare(mix) is mixer.compare(replace(mix))
+    mixed = mixer.compare(Mix(P(1), 0.7, (Source("hair", brought),))).result
+    assert mixed.image.tobytes() == tiny_pipeline.mix(a, {"hair": halfway}).image.tobytes()
+    assert Path(saved(mixed)).name == "portrait-1-2.png"
+
+
+def test_a_picture_that_was_forgotten_is_asked_for_again(mixer):
+    with pytest.raises(InputError, match="The picture 00000000 is no longer kept on this page; open it again"):
+        mixer.compare(Mix(PictureRef(f"sha256:{'0' * 64}")))
+
+
+@pytest.mark.parametrize("key", ["", "-1", "4294967296", "<b>", "sha256:", "sha256:" + "g" * 64, None, 1.5, "1 or 2"])
+def test_a_browser_can_name_pictures_only_by_seed_or_digest(key):
+    with pytest.raises(InputError, match=r"Seed .* cannot be used"):
+        PictureRef.read(key)
+    assert PictureRef.read("007") == P(7)
