@@ -22,9 +22,10 @@ from accelerate import Accelerator
 from torch.utils.data import Dataset
 
 from sfhub.errors import InputError
+from sfhub.images.folders import ImageFolder
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.styles import STYLES
-from sfhub.training.data import ImageFolder, ImageMaskFolder, MaskedPortraits, PairedPortraits, StyledPortraits
+from sfhub.training.data import ImageMaskFolder, MaskedPortraits, PairedPortraits, StyledPortraits
 from sfhub.training.semantic_stylegan import PRESETS, SemanticStyleGANTraining, adaptation, train_semantic_stylegan
 
 

@@ -2,8 +2,8 @@
 
 A file is a dict with `g_ema` (the averaged generator, preferred), `g`, `d` and perhaps `latent_avg`, or one
 generator's state dict. Everything but the mapping network's learning-rate multiplier, which is 0.01 throughout, shows
-in keys and shapes. Training checkpoints have no mean latent; it is then estimated as that repository does, by
-`mean_latent(4096)`, from a fixed seed.
+in keys and shapes. Training checkpoints have no mean latent; it is then estimated as that repository does by
+`mean_latent`, from a fixed seed.
 """
 
 from __future__ import annotations

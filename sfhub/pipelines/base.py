@@ -41,10 +41,7 @@ REFUSED = ("custom_pipeline", "custom_revision", "trust_remote_code", "use_onnx"
 
 
 class SfhubPipeline(DiffusionPipeline):
-    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`.
-
-    `SfhubPipeline.from_pretrained` itself opens a model of any family, as `sfhub.open_pipeline` does.
-    """
+    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`."""
 
     TAGS: ClassVar[tuple[str, ...]] = ()
     """Tags of the model card beside those of all models of sfhub."""
@@ -146,12 +143,8 @@ class SfhubPipeline(DiffusionPipeline):
 
     @classmethod
     def _family(cls, folder: Path, name: str) -> type["SfhubPipeline"]:
-        """The class that opens a model: this one, or for the base of all whichever has the model's generator."""
-        if cls is not SfhubPipeline:
-            return cls
-        from sfhub.pipelines.families import find_family
-
-        return find_family(folder, name)
+        """The class that opens the model in a folder, which the user calls `name`."""
+        return cls
 
     @classmethod
     def _from_folder(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sfhub.editing.transfer import interpolate_styles
+from sfhub.editing.catalog import mix_by_queries
 from sfhub.images.color import color_difference
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
@@ -186,7 +186,7 @@ def measure_queries(
 
 def query_mixer(queries: Tensor) -> Mixer:
     """*Editing in Style* as a way of mixing, or as many as there are queries `[Q, S]`."""
-    return lambda base, reference: interpolate_styles(base, reference, queries[:, None])
+    return lambda base, reference: torch.stack([mix_by_queries(base, [reference], [query]) for query in queries])
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.models.layers import leaky_relu, normalize_second_moment
-from sfhub.models.stylegan2 import MappingNetwork, StyleGAN2Generator, StyleLayout
+from sfhub.models.style_space import MappingNetwork, StyleLayout
+from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits.latents import (
     CODE_GROUPS,

@@ -31,7 +31,8 @@ from torchvision.utils import save_image
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
-from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
+from sfhub.models.style_space import NoiseMode, set_mean_w
+from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.classes import CLASSES, PALETTE
 from sfhub.training.checkpoint import load_checkpoint, load_matching, read_checkpoint, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
@@ -39,7 +40,7 @@ from sfhub.training.guided import fit_mapping
 from sfhub.training.losses import discriminator_loss, generator_loss, path_lengths
 from sfhub.training.recorder import Recorder
 from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge
-from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, set_mean_w, step_generator, update_average
+from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, step_generator, update_average
 
 __all__ = ["PRESETS", "SemanticStyleGANTraining", "adaptation", "train_semantic_stylegan"]
 
