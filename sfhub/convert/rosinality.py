@@ -114,9 +114,7 @@ def _load_generator(state: dict[str, Tensor], latent_avg: object, notes: list[st
         mean = latent_avg.float().reshape(-1, w_dim).mean(dim=0)
         return generator_from(ours | {"mapping_network.w_avg": mean}, resolution=resolution)
     notes.append(MEAN_LATENT_NOTE)
-    return with_mean_latent(
-        generator_from(ours | {"mapping_network.w_avg": torch.zeros(w_dim)}, resolution=resolution)
-    )
+    return with_mean_latent(generator_from(ours | {"mapping_network.w_avg": torch.zeros(w_dim)}, resolution=resolution))
 
 
 def _renamed(key: str, value: Tensor) -> tuple[str, Tensor]:
