@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 import typer
 
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.stylegan import StyleGANPipeline

@@ -13,7 +13,7 @@ from typing import Annotated
 import torch
 import typer
 
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.pipelines.hub import ALIASES
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline

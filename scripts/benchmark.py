@@ -23,9 +23,9 @@ import typer
 
 from sfhub.metrics import fusion_speed, semantic_speed
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.tree import RegionTree
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 

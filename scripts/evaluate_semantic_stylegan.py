@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image
 from torch import Tensor
 
+from sfhub.editing.semantic import PARTS
 from sfhub.errors import InputError
+from sfhub.images.pixels import fitted, open_picture
 from sfhub.metrics import semantic_report as report
 from sfhub.metrics.figures import save_pictures
 from sfhub.metrics.frechet import FeatureStatistics, feature_statistics, frechet_distance
 from sfhub.metrics.image_sets import generated, half_resolution, renders
 from sfhub.metrics.semantic_stylegan import measure_locality, measure_masks
-from sfhub.pipelines.photograph import fitted
-from sfhub.pipelines.recipe import PARTS
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
@@ -58,7 +57,8 @@ def grid(
 ) -> None:
     """Uncurated pictures, masks and depths side by side."""
     pipe = _load(model, None, device)
-    report.save_samples(pipe, pipe.sample(range(seed, seed + count), psi), out / "grid.png")
+    samples = pipe.sample(range(seed, seed + count), psi)
+    report.save_samples(samples, out / "grid.png", segment=pipe.segment, depths=pipe.depths)
 
 
 @app.command()
@@ -96,7 +96,7 @@ def interpolate(
     a, b = pipe.sample([seed, to_seed], psi)
     films = {
         name: pipe.interpolate(a, b, steps, names, part=PARTS[0] if names is None else part)
-        for name, names in report.film_regions(pipe, region).items()
+        for name, names in report.film_regions(region or pipe.regions).items()
     }
     report.save_films(films, out / "interpolation", fps)
 
@@ -112,9 +112,9 @@ def background(
 ) -> None:
     """The foreground, moved and scaled, in front of photographs, one person for each (figure 8)."""
     pipe = _load(model, None, device)
-    photographs = [_photograph(path, pipe.generator.config.resolution) for path in photo]
+    photographs = [fitted(open_picture(path), pipe.generator.config.resolution) for path in photo]
     samples = pipe.sample(range(seed, seed + len(photo)), psi)
-    placed = report.place_foreground(pipe, samples, photographs)
+    placed = report.place_foreground(pipe.compose, pipe.classes[1:], samples, photographs)
     rows = {
         path.stem: [photograph, *(each.image for each in row)]
         for path, photograph, row in zip(photo, photographs, placed, strict=True)
@@ -138,7 +138,7 @@ def mixing(
     count = len(regions) + 1
     samples = pipe.sample(range(seed, seed + count + references), psi)
     for part in PARTS:
-        rows = report.mix_grid(pipe, samples[:count], samples[count:], regions, part)
+        rows = report.mix_grid(pipe.mix, samples[:count], samples[count:], regions, part)
         save_pictures(rows, out / f"mixing_{part}.png")
 
 
@@ -155,7 +155,9 @@ def locality(
 ) -> None:
     """Transfer and leak of every region, and how far the mask moves when only texture is exchanged."""
     pipe = _load(model, parser, device)
-    rows = measure_locality(pipe, regions=region or None, pairs=pairs, seed=seed, truncation_psi=psi)
+    rows = measure_locality(
+        pipe.generator, pipe.parser, regions=region or None, pairs=pairs, seed=seed, truncation_psi=psi
+    )
     settings = {"model": model, "parser": _name(pipe, parser), "pairs": pairs, "seed": seed, "psi": psi}
     logging.info("Saved to %s:\n%s", out, report.save_locality(rows, out, **settings))
 
@@ -172,7 +174,7 @@ def masks(
 ) -> None:
     """Overlap of the generated masks with the parser's on the same pictures."""
     pipe = _load(model, parser, device)
-    agreement = measure_masks(pipe, count=count, seed=seed, truncation_psi=psi)
+    agreement = measure_masks(pipe.generator, pipe.parser, count=count, seed=seed, truncation_psi=psi)
     settings = {"model": model, "parser": _name(pipe, parser), "seed": seed, "psi": psi}
     logging.info("Saved to %s:\n%s", out, report.save_masks(agreement, out, **settings))
 
@@ -223,15 +225,6 @@ def _load(model: str, parser: Path | None, device: str) -> SemanticStyleGANPipel
 def _name(pipe: SemanticStyleGANPipeline, parser: Path | None) -> str | None:
     """How the results name the parser."""
     return str(parser) if parser else "the model's" if pipe.parser else None
-
-
-def _photograph(path: Path, side: int) -> Image.Image:
-    """A picture cut to a square of `side` pixels."""
-    try:
-        with Image.open(path) as opened:
-            return fitted(opened, side)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as a picture ({error}); give a PNG or JPEG file.") from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure how well each region of a model can be edited alone: transfer against leak, see `sfhub.metrics.separability`.
+"""Measure how well each region of a model can be edited alone: transfer against leak, see `sfhub.regions.separability`.
 
     python scripts/measure_separability.py --generator runs/portraits128/ema --catalog runs/catalog \\
         --parser runs/parser --out runs/separability

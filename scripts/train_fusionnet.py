@@ -16,12 +16,12 @@ from typing import Annotated
 import typer
 from accelerate import Accelerator
 
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.hub import resolve
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.tree import RegionTree
 from sfhub.training.fusion import ABLATIONS, PRESETS, train_fusion
 from sfhub.training.settings import choose_preset, with_settings
 

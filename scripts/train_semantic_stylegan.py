@@ -21,9 +21,10 @@ from accelerate import Accelerator
 from torch.utils.data import Dataset
 
 from sfhub.errors import InputError
+from sfhub.images.folders import ImageFolder
 from sfhub.portraits.parser import PortraitParser
 from sfhub.portraits.styles import STYLES
-from sfhub.training.data import ImageFolder, ImageMaskFolder, MaskedPortraits, PairedPortraits, StyledPortraits
+from sfhub.training.data import ImageMaskFolder, MaskedPortraits, PairedPortraits, StyledPortraits
 from sfhub.training.semantic_stylegan import PRESETS, SemanticStyleGANTraining, adaptation, train_semantic_stylegan
 from sfhub.training.settings import choose_preset, with_settings
 

@@ -17,7 +17,8 @@ import typer
 from accelerate import Accelerator
 
 from sfhub.errors import InputError
-from sfhub.training.data import ImageFolder, RenderedPortraits
+from sfhub.images.folders import ImageFolder
+from sfhub.training.data import RenderedPortraits
 from sfhub.training.stylegan2 import PRESETS, train_stylegan2
 
 

@@ -180,8 +180,8 @@ def demo(
 ) -> None:
     """Open the web page to mix regions on."""
     try:
-        from space.models import open_models
-        from space.ui import build_app, launch
+        from sfhub.space.common.models import open_models
+        from sfhub.space.page import build_app, launch
     except ImportError as error:
         raise InputError(
             f"The web page needs {error.name or 'gradio'}, which is not installed; run pip install 'sfhub[demo]'."
@@ -202,11 +202,11 @@ def redo(
     device: Device = "cpu",
 ) -> None:
     """Make a picture again from the recipe that it carries."""
-    from sfhub.pipelines.photograph import open_photograph
+    from sfhub.images.pixels import open_picture
     from sfhub.pipelines.remake import redo as remake
 
     _quiet_libraries()
-    behind = None if background is None else open_photograph(background)
+    behind = None if background is None else open_picture(background)
     _save(remake(image, model, device=device, background=behind), out)
 
 
@@ -219,7 +219,7 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         InputError: for anything else, or for more than 1,000 seeds.
     """
-    from sfhub.pipelines.recipe import check_seed
+    from sfhub.steps.checks import check_seed
 
     seeds: list[int] = []
     for part in text.split(","):

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.classes import CLASSES
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.tree import RegionTree
 
 # Small networks are quicker on one thread, and several test processes do not fight over the cores.
 torch.set_num_threads(1)

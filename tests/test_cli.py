@@ -11,7 +11,7 @@ from sfhub.cli import main, parse_seeds, parse_strengths
 from sfhub.convert import load_checkpoint
 from sfhub.errors import InputError
 from sfhub.pipelines import open_pipeline
-from sfhub.pipelines.recipe import read_recipe
+from sfhub.steps.png import read_recipe
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_redo_with_another_model_warns(model, tiny_generator, tmp_path, caplog):
 
 def test_demo_without_gradio_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "space"]:
+    for name in [name for name in sys.modules if name.startswith("sfhub.space")]:
         monkeypatch.delitem(sys.modules, name)
     assert "pip install 'sfhub[demo]'" in refusal(capsys, "demo")
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
+from sfhub.models.style_space import MEAN_SAMPLES, set_mean_w
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 
 MAX_RESOLUTION = 2048
 MAX_LATENT = 4096
 MAX_MAPPING_LAYERS = 64
-MEAN_SAMPLES = 4096
 MEAN_LATENT_NOTE = f"it stores no mean latent, so the mean of {MEAN_SAMPLES} samples was taken"
 FILTER = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
@@ -159,10 +159,8 @@ def discriminator_from(
 
 
 def with_mean_latent(generator: Generator) -> Generator:
-    """Set `w_avg` to the mean of the mapping network over samples from a fixed seed."""
-    source = torch.Generator().manual_seed(0)
-    z = torch.randn(MEAN_SAMPLES, generator.config.z_dim, generator=source)
-    generator.mapping_network.w_avg.copy_(generator.mapping_network(z).mean(dim=0))
+    """Estimate `w_avg` from samples of the mapping network, as for every generator that has none."""
+    set_mean_w(generator)
     return generator
 
 

@@ -2,8 +2,8 @@
 
 A file is a dict with `g_ema` (the averaged generator, preferred), `g`, `d` and perhaps `latent_avg`, or one
 generator's state dict. Everything but the mapping network's learning-rate multiplier, which is 0.01 throughout, shows
-in keys and shapes. Training checkpoints have no mean latent; it is then estimated as that repository does, by
-`mean_latent(4096)`, from a fixed seed.
+in keys and shapes. Training checkpoints have no mean latent; it is then estimated as that repository does by
+`mean_latent`, from a fixed seed.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def _load_generator(state: dict[str, Tensor], latent_avg: object, notes: list[st
         mean = latent_avg.float().reshape(-1, w_dim).mean(dim=0)
         return generator_from(ours | {"mapping_network.w_avg": mean}, resolution=resolution)
     notes.append(MEAN_LATENT_NOTE)
-    return with_mean_latent(
-        generator_from(ours | {"mapping_network.w_avg": torch.zeros(w_dim)}, resolution=resolution)
-    )
+    return with_mean_latent(generator_from(ours | {"mapping_network.w_avg": torch.zeros(w_dim)}, resolution=resolution))
 
 
 def _renamed(key: str, value: Tensor) -> tuple[str, Tensor]:

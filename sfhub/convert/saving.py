@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from diffusers import ModelMixin
-from safetensors import SafetensorError
 
 from sfhub.errors import InputError
+from sfhub.files import replace_folder
 
 OUR_FILES = {"config.json", "diffusion_pytorch_model.safetensors", "discriminator"}
 OUR_NETWORKS = {"FusionHierarchy", "SemanticStyleGANGenerator", "StyleGAN2Generator"}
@@ -29,7 +27,7 @@ def check_target(folder: Path) -> None:
 
 
 def save(networks: Mapping[str, ModelMixin], folder: Path) -> None:
-    """Write networks beside `folder` and then put them in its place.
+    """Write networks into a folder, in place of an earlier conversion.
 
     Args:
         networks: by subfolder; that of the folder itself has the name "".
@@ -39,34 +37,9 @@ def save(networks: Mapping[str, ModelMixin], folder: Path) -> None:
         InputError: if something else is there, or writing fails (a full disk); what was there before stays as it was.
     """
     check_target(folder)
-    staging = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        new, old = staging / "new", staging / "old"
+    with replace_folder(folder, stale=OUR_FILES) as new:
         for name, network in networks.items():
             network.save_pretrained(new / name)
-        _replace(folder, new, old)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".")
-        raise InputError(
-            f"{folder} could not be written ({reason}) and was left as it was; free some space or name another folder."
-        ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def _replace(folder: Path, new: Path, old: Path) -> None:
-    if not folder.exists():
-        new.rename(folder)
-        return
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
 
 
 def _is_ours(config: Path) -> bool:

@@ -17,10 +17,10 @@ from accelerate import init_empty_weights
 from torch import Tensor
 
 from sfhub.errors import InputError
+from sfhub.files import read_json
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.folder import read_json
-from sfhub.regions.tree import RegionTree
 
 from .files import safe_load
 

@@ -1,1 +1,1 @@
-"""Edits of style codes: plain tensor arithmetic on S, no generator needed."""
+"""Codes in, code out: every way of making a style code from others, as pure arithmetic that all callers share."""

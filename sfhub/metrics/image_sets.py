@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from sfhub.images.folders import ImageFolder
 from sfhub.portraits import render, sample_attributes
 from sfhub.portraits.styles import stylise
-from sfhub.training.data import ImageFolder
 
 __all__ = ["folder_images", "generated", "half_resolution", "renders"]
 

@@ -8,20 +8,20 @@ save_samples      uncurated pictures beside their masks and depths              
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 import imageio.v3 as imageio
 import numpy as np
 from PIL import Image
 
+from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
 from sfhub.metrics.figures import make_folder, markdown, save_pictures, transfer_cell
 from sfhub.metrics.semantic_stylegan import MaskAgreement
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, PARTS
-from sfhub.pipelines.sample import Sample
-from sfhub.pipelines.semantic_stylegan import Component, SemanticStyleGANPipeline
 from sfhub.portraits.classes import PALETTE
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE
 
 __all__ = [
     "PLACEMENTS",
@@ -39,8 +39,6 @@ __all__ = [
     "save_samples",
 ]
 
-BOTH, SHAPE, TEXTURE = PARTS
-
 PLACEMENTS: dict[str, tuple[float, float, float]] = {
     "as generated": (0, 0, 1),
     "left": (-0.35, 0, 1),
@@ -49,6 +47,25 @@ PLACEMENTS: dict[str, tuple[float, float, float]] = {
     "close": (0.1, 0.25, 1.3),
 }
 """Places of the foreground by name: right and down in halves of the image, and zoom; the shoulders stay on the edge."""
+
+
+class Picture(Protocol):
+    """What the pipelines make: a picture that can be saved with its recipe."""
+
+    image: Image.Image
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as a PNG file."""
+
+
+class Component(Protocol):
+    """A step in building a picture, as the pipeline's `build_up` gives it."""
+
+    name: str
+    image: Image.Image
+    alone: Image.Image
+    depth: np.ndarray
+
 
 STRIP = 8
 """Pictures of a film that its strip shows."""
@@ -90,17 +107,12 @@ def _grey(depth: np.ndarray, front: float) -> np.ndarray:
 # Figure 7 -----------------------------------------------------------------------------------------------------------
 
 
-def film_regions(pipe: SemanticStyleGANPipeline, names: Sequence[str]) -> dict[str, list[str] | None]:
-    """What each film moves: everything, then each region; several joined by `+` move together.
-
-    Args:
-        pipe: of the model.
-        names: regions such as `hair` or `face+eyes+mouth`; each of the model's if none.
-    """
-    return {"everything": None, **{name: name.split("+") for name in names or pipe.regions}}
+def film_regions(names: Sequence[str]) -> dict[str, list[str] | None]:
+    """What each film moves: everything, then each region, such as `hair`; several joined by `+` move together."""
+    return {"everything": None, **{name: name.split("+") for name in names}}
 
 
-def save_films(films: Mapping[str, Sequence[Sample]], out_dir: str | Path, frames_per_second: int = 24) -> Path:
+def save_films(films: Mapping[str, Sequence[Picture]], out_dir: str | Path, frames_per_second: int = 24) -> Path:
     """Write every film (frames with their recipes, GIF, MP4) and one strip of pictures of each under each other.
 
     Returns:
@@ -143,25 +155,26 @@ def save_film(images: Sequence[Image.Image], path: str | Path, frames_per_second
 
 
 def place_foreground(
-    pipe: SemanticStyleGANPipeline,
-    samples: Sequence[Sample],
+    compose: Callable[..., Picture],
+    foreground: Sequence[str],
+    samples: Sequence[Picture],
     photographs: Sequence[Image.Image],
     placements: Mapping[str, tuple[float, float, float]] = PLACEMENTS,
-) -> list[list[Sample]]:
+) -> list[list[Picture]]:
     """Put pictures in front of photographs, moved and scaled as a whole; one list of placements per pair.
 
     Args:
-        pipe: of the samples.
+        compose: the pipeline's.
+        foreground: names of all classes but the background.
         samples, photographs: as many of each.
         placements: name -> right, down (halves of the image) and zoom.
     """
-    front = pipe.classes[1:]
     return [
         [
-            pipe.compose(
+            compose(
                 sample,
-                move=dict.fromkeys(front, (right, down)),
-                zoom=dict.fromkeys(front, zoom),
+                move=dict.fromkeys(foreground, (right, down)),
+                zoom=dict.fromkeys(foreground, zoom),
                 background=photograph,
             )
             for right, down, zoom in placements.values()
@@ -171,16 +184,16 @@ def place_foreground(
 
 
 def mix_grid(
-    pipe: SemanticStyleGANPipeline,
-    bases: Sequence[Sample],
-    references: Sequence[Sample],
+    mix: Callable[..., list[Picture]],
+    bases: Sequence[Picture],
+    references: Sequence[Picture],
     regions: Sequence[str],
     part: str = BOTH,
 ) -> dict[str, list[Image.Image]]:
     """One row per region: the base, then the base with that region of each reference; the references on top.
 
     Args:
-        pipe: of the samples.
+        mix: the pipeline's.
         bases: taken in turn, a row each.
         references: columns.
         regions: rows; for `both` the coarse structure follows as the last, as in the paper.
@@ -193,23 +206,30 @@ def mix_grid(
     rows = {"references": [blank, *(each.image for each in references)]}
     for number, (name, change) in enumerate(changes):
         base = bases[number % len(bases)]
-        rows[name] = [base.image, *(each.image for each in pipe.mix(base, **change))]
+        rows[name] = [base.image, *(each.image for each in mix(base, **change))]
     return rows
 
 
 # Figures 6 and 21 ---------------------------------------------------------------------------------------------------
 
 
-def save_samples(pipe: SemanticStyleGANPipeline, samples: Sequence[Sample], path: str | Path, columns: int = 4) -> Path:
+def save_samples(
+    samples: Sequence[Picture],
+    path: str | Path,
+    *,
+    segment: Callable[[Any], Any],
+    depths: Callable[[Any], np.ndarray],
+    columns: int = 4,
+) -> Path:
     """Draw pictures, each with its refined mask and the pseudo-depth of what is foremost, pixel by pixel.
 
     Args:
-        pipe: of the samples.
         samples: as they come.
         path: of the PNG.
+        segment, depths: the pipeline's, for one picture each.
         columns: samples in a row.
     """
-    tiles = [np.concatenate(_with_mask_and_depth(pipe, sample), axis=1) for sample in samples]
+    tiles = [np.concatenate(_beside(each, segment(each).labels, depths(each)), axis=1) for each in samples]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
     path = make_folder(Path(path).parent) / Path(path).name
@@ -217,9 +237,9 @@ def save_samples(pipe: SemanticStyleGANPipeline, samples: Sequence[Sample], path
     return path
 
 
-def _with_mask_and_depth(pipe: SemanticStyleGANPipeline, sample: Sample) -> list[np.ndarray]:
+def _beside(sample: Picture, labels: np.ndarray, depths: np.ndarray) -> list[np.ndarray]:
     """Picture, mask in colours and depth, uint8 `[H, W, 3]` each."""
-    labels, depth = pipe.segment(sample).labels, pipe.depths(sample).max(axis=0)
+    depth = depths.max(axis=0)
     grey = Image.fromarray((_grey(depth, _foremost(depth)) * 255).round().astype(np.uint8))
     mask = PALETTE.numpy()[labels % len(PALETTE)]
     return [np.asarray(sample.image), mask, np.asarray(grey.resize(sample.image.size, Image.Resampling.BILINEAR))]

@@ -1,6 +1,6 @@
 """How local a SemanticStyleGAN is, and how well its masks tell what its pictures show.
 
-    measure_locality      transfer and leak (`sfhub.metrics.separability`), shape and texture together and apart
+    measure_locality      transfer and leak (`sfhub.regions.separability`), shape and texture together and apart
     mask_movement         how many pixels of the mask change their class in an exchange of codes
     measure_masks         overlap of the generated masks with a parser's on the same pictures
 
@@ -16,23 +16,21 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sfhub.editing.semantic import BOTH, PARTS, code_places, exchange
 from sfhub.errors import InputError
-from sfhub.metrics.separability import Mixer, Renderer, is_present, measure_mixers
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
-from sfhub.pipelines.recipe import PARTS
-from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
+from sfhub.regions.class_regions import ClassRegions
+from sfhub.regions.masks import Parser
+from sfhub.regions.separability import Mixer, Renderer, is_present, measure_mixers
 
 __all__ = [
     "MaskAgreement",
-    "code_places",
-    "exchange",
+    "exchange_mixer",
     "mask_movement",
     "measure_locality",
     "measure_masks",
     "sample_codes",
 ]
-
-BOTH, SHAPE, TEXTURE = PARTS
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,10 @@ def sample_codes(G: SemanticStyleGANGenerator, count: int, seed: int, truncation
     return G.mapping(z, truncation_psi)
 
 
-def code_places(G: SemanticStyleGANGenerator, classes: Sequence[int], part: str) -> list[int]:
-    """Where in W+ the codes of these classes lie: `both`, or only the `shape` or `texture`."""
-    shapes = [] if part == TEXTURE else [G.shape_index(k) for k in classes]
-    return shapes + ([] if part == SHAPE else [G.texture_index(k) for k in classes])
-
-
-def exchange(G: SemanticStyleGANGenerator, classes: Sequence[int], parts: Sequence[str] = (BOTH,)) -> Mixer:
+def exchange_mixer(G: SemanticStyleGANGenerator, classes: Sequence[int], parts: Sequence[str] = (BOTH,)) -> Mixer:
     """Bases with the codes of some classes of the references, one way for each of `parts`."""
     places = [code_places(G, classes, part) for part in parts]
-
-    def mix(base: Tensor, reference: Tensor) -> Tensor:
-        mixed = base.expand(len(places), *base.shape).clone()
-        for row, chosen in zip(mixed, places, strict=True):
-            row[:, chosen] = reference[:, chosen]
-        return mixed
-
-    return mix
+    return lambda base, reference: torch.stack([exchange(base, [(reference, each, 1.0)]) for each in places])
 
 
 # Locality -----------------------------------------------------------------------------------------------------------
@@ -88,7 +73,8 @@ def exchange(G: SemanticStyleGANGenerator, classes: Sequence[int], parts: Sequen
 
 @torch.no_grad()
 def measure_locality(
-    pipe: SemanticStyleGANPipeline,
+    G: SemanticStyleGANGenerator,
+    parser: Parser | None = None,
     *,
     regions: Sequence[str] | None = None,
     pairs: int = 500,
@@ -99,10 +85,9 @@ def measure_locality(
 ) -> list[dict]:
     """Transfer and leak of every region, and how far the generator's own mask moves.
 
-    Regions are where the pipeline's parser sees them, or where the generated mask says if there is no parser.
-
     Args:
-        pipe: of the model.
+        G: the generator.
+        parser: whose masks say where a region is; the generated masks if None.
         regions: by default all.
         pairs, seed, truncation_psi: the random pairs.
         batch_size: images in one synthesis.
@@ -116,12 +101,13 @@ def measure_locality(
     Raises:
         InputError: for an unknown region, or a parser that does not know its classes.
     """
-    G, regions = pipe.generator, list(regions or pipe.regions)
-    indices = {region: [pipe.classes.index(name) for name in pipe.parts(region)] for region in regions}
+    known = _regions_of(G)
+    regions = list(regions or known.regions)
+    indices = {region: known.indices([region]) for region in regions}
     base, reference = sample_codes(G, 2 * pairs, seed, truncation_psi).unflatten(0, (pairs, 2)).unbind(dim=1)
-    mixers = {region: exchange(G, classes, PARTS) for region, classes in indices.items()}
-    render, names = _renderer(pipe)
-    labels = {region: _labels(names, pipe.parts(region)) for region in regions}
+    mixers = {region: exchange_mixer(G, classes, PARTS) for region, classes in indices.items()}
+    render, names = _renderer(G, parser)
+    labels = {region: _labels(names, known.parts(region)) for region in regions}
     results = measure_mixers(render, base, reference, mixers, labels, batch_size=batch_size, progress=progress)
     rows = []
     for region in tqdm(regions, desc="Masks", disable=not progress):
@@ -171,9 +157,12 @@ def _mask(G: SemanticStyleGANGenerator, codes: Tensor) -> Tensor:
     return G.synthesis(codes).mask.argmax(dim=1)
 
 
-def _renderer(pipe: SemanticStyleGANPipeline) -> tuple[Renderer, Sequence[str]]:
+def _regions_of(G: SemanticStyleGANGenerator) -> ClassRegions:
+    return ClassRegions(G.config.class_names, G.config.num_classes)
+
+
+def _renderer(G: SemanticStyleGANGenerator, parser: Parser | None) -> tuple[Renderer, Sequence[str]]:
     """How codes become images and label maps, and the names of the labels."""
-    G, parser = pipe.generator, pipe.parser
 
     def parsed(codes: Tensor) -> tuple[Tensor, Tensor]:
         image = G.synthesis(codes).image
@@ -183,7 +172,7 @@ def _renderer(pipe: SemanticStyleGANPipeline) -> tuple[Renderer, Sequence[str]]:
         output = G.synthesis(codes)
         return output.image, output.mask.argmax(dim=1)
 
-    return (generated, pipe.classes) if parser is None else (parsed, parser.config.class_names)
+    return (generated, _regions_of(G).classes) if parser is None else (parsed, parser.config.class_names)
 
 
 def _labels(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -198,7 +187,8 @@ def _labels(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 @torch.no_grad()
 def measure_masks(
-    pipe: SemanticStyleGANPipeline,
+    G: SemanticStyleGANGenerator,
+    parser: Parser | None,
     *,
     count: int = 500,
     seed: int = 1000,
@@ -206,21 +196,22 @@ def measure_masks(
     batch_size: int = 32,
     progress: bool = True,
 ) -> MaskAgreement:
-    """Compare the refined masks of random pictures with what the pipeline's parser sees in these pictures.
+    """Compare the refined masks of random pictures with what a parser sees in these pictures.
 
     Raises:
-        InputError: if the pipeline has no parser, or it does not know the generator's classes.
+        InputError: if there is no parser, or it does not know the generator's classes.
     """
-    if pipe.parser is None:
+    if parser is None:
         raise InputError("The model has no parser to compare its masks with; name one.")
-    label = torch.tensor(_labels(pipe.parser.config.class_names, pipe.classes), device=pipe.generator.device)
-    codes = sample_codes(pipe.generator, count, seed, truncation_psi)
+    classes = _regions_of(G).classes
+    label = torch.tensor(_labels(parser.config.class_names, classes), device=G.device)
+    codes = sample_codes(G, count, seed, truncation_psi)
     common, either, equal, scores = 0, 0, 0.0, []
     for chunk in tqdm(codes.split(batch_size), desc="Masks", disable=not progress):
-        output = pipe.generator.synthesis(chunk)
+        output = G.synthesis(chunk)
         # In the parser's numbers, so that whatever it sees beside our classes counts as another class.
         ours = _one_hot(label[output.mask.argmax(dim=1)], label)
-        theirs = _one_hot(pipe.parser.segment(output.image), label)
+        theirs = _one_hot(parser.segment(output.image), label)
         inter, union = ours & theirs, ours | theirs
         shown = is_present(ours) | is_present(theirs)
         overlap = inter.sum(dim=(2, 3)) / union.sum(dim=(2, 3)).clamp(min=1)
@@ -233,7 +224,7 @@ def measure_masks(
         mean_iou=float(torch.cat(scores).mean()),
         class_iou={
             name: inter / union
-            for name, inter, union in zip(pipe.classes, common.tolist(), either.tolist(), strict=True)
+            for name, inter, union in zip(classes, common.tolist(), either.tolist(), strict=True)
             if union
         },
         accuracy=equal / count,

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sfhub.metrics.separability import WANTED_LEAK, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.build import candidate_queries
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.masks import Parser
+from sfhub.regions.separability import WANTED_LEAK, measure_queries
 
 __all__ = ["markdown_table", "measure_curves", "plot_curves", "save_report"]
 
@@ -35,7 +35,7 @@ def measure_curves(
 
     Args:
         generator, catalog, parser, pairs, seed, truncation_psi, batch_size, progress: see
-            `sfhub.metrics.separability.measure_queries`; take another seed than those the catalog was built on.
+            `sfhub.regions.separability.measure_queries`; take another seed than those the catalog was built on.
         modes: kinds of query whose range is measured, see `RegionCatalog.query`.
 
     Returns:

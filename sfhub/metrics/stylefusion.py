@@ -4,7 +4,7 @@
     region_distances      Fréchet distance of pictures with one region changed   table 1
     transfer_grid         a region of several references in several poses        figure 15
     sibling_strips        a network's two regions, changed in turn               figure 16
-    measure_locality      transfer and leak (`sfhub.metrics.separability`) beside *Editing in Style*
+    measure_locality      transfer and leak (`sfhub.regions.separability`) beside *Editing in Style*
 
 In all of them a region takes another code's look while every layout stays the base's, so pose is not what changes.
 `sfhub.metrics.stylefusion_report` draws and saves the results.
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sfhub.editing.catalog import mix_by_queries
+from sfhub.editing.fusion import fuse
 from sfhub.editing.transfer import threshold_query
 from sfhub.errors import InputError
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
 from sfhub.metrics.frechet import feature_statistics, frechet_distance
-from sfhub.metrics.separability import Mixer, Separability, measure_mixers, query_mixer
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.attributes import ATTRIBUTES
@@ -30,12 +31,12 @@ from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import Mixer, Separability, measure_mixers
 
 __all__ = [
     "EDITING_IN_STYLE",
     "FUSION",
     "difference_maps",
-    "fusion_mixer",
     "head_turn",
     "measure_locality",
     "mix_region",
@@ -52,14 +53,11 @@ TURNED = 15.0
 
 
 def mix_region(hierarchy: FusionHierarchy, node: str, base: Tensor, reference: Tensor) -> Tensor:
-    """Codes `[B, S]` of which `node` looks like `reference`, the rest like `base`, in the layout of `base`."""
-    root = hierarchy.tree.root
-    return hierarchy.mix({root: base, node: reference}, {root: base})
+    """Codes `[B, S]` of which `node` looks like `reference`, the rest like `base`, in the layout of `base`.
 
-
-def fusion_mixer(hierarchy: FusionHierarchy, node: str) -> Mixer:
-    """`mix_region` for `sfhub.metrics.separability.measure_mixers`."""
-    return lambda base, reference: mix_region(hierarchy, node, base, reference)[None]
+    What users get of `pipe.mix(base, {node: reference}, layout=base)`.
+    """
+    return fuse(hierarchy, base, {node: (reference, 1.0)}, layout=(base, 1.0))
 
 
 # Figures 9 and 10 ---------------------------------------------------------------------------------------------------
@@ -174,10 +172,10 @@ def transfer_grid(
         own region.
     """
     hierarchy.check_generator(generator)
-    root, rows = hierarchy.tree.root, []
+    rows = []
     for layout in layouts.split(1):
-        own = hierarchy.mix({root: source}, {root: layout})
-        mixed = hierarchy.mix({root: source, region: references}, {root: layout})
+        own = fuse(hierarchy, source, {}, layout=(layout, 1.0))
+        mixed = fuse(hierarchy, source, {region: (references, 1.0)}, layout=(layout, 1.0))
         rows.append(generator.synthesis(torch.cat([own, mixed])))
     return generator.synthesis(references), torch.stack(rows)
 
@@ -242,14 +240,13 @@ def measure_locality(
 ) -> list[dict]:
     """Transfer and leak of a hierarchy, region by region, beside *Editing in Style* on the same pairs.
 
-    Where a node covers several regions of the catalog, *Editing in Style* moves what any of their default queries
-    moves.
+    Where a node covers several regions of the catalog, *Editing in Style* gives all of them the reference as source.
 
     Args:
         generator, catalog, hierarchy: of one model.
         parser: whose masks say where a region is; the catalog's clusters if None.
         regions: nodes of the tree, by default all but the root that the hierarchy can give a code.
-        pairs, seed, truncation_psi: the pairs are those of `sfhub.metrics.separability.measure_queries`.
+        pairs, seed, truncation_psi: the pairs are those of `sfhub.regions.separability.measure_queries`.
         turn: images -> turn of the head in degrees `[B]`; if given, the pairs that differ by `TURNED` or more are
             measured once more by themselves.
         curves: also range over queries from both relevances, and say how much *Editing in Style* leaks at best where it
@@ -308,14 +305,19 @@ def head_turn(parser: PortraitParser, images: Tensor) -> Tensor:
 
 
 def _both(hierarchy: FusionHierarchy, catalog: RegionCatalog, node: str, rows: list[int], curves: bool) -> Mixer:
-    """The hierarchy, *Editing in Style* with the default query and, for curves, with bolder and bolder ones."""
-    queries = [catalog.default_queries[rows].amax(dim=0)]
+    """The hierarchy, *Editing in Style* with the default queries and, for curves, with bolder and bolder ones."""
+    default, queries = list(catalog.default_queries[rows]), []
     if curves:
         for relevance in (getattr(catalog, METHODS[method])[rows].amax(dim=0) for method in METHODS):
             ordered = relevance.sort(descending=True).values
             queries += [threshold_query(relevance, ordered[count].item()) for count in _ladder(len(ordered))]
-    fuse, edit = fusion_mixer(hierarchy, node), query_mixer(torch.stack(queries))
-    return lambda base, reference: torch.cat([fuse(base, reference), edit(base, reference)])
+
+    def mix(base: Tensor, reference: Tensor) -> Tensor:
+        edited = mix_by_queries(base, [reference] * len(default), default)
+        bolder = [mix_by_queries(base, [reference], [query]) for query in queries]
+        return torch.stack([mix_region(hierarchy, node, base, reference), edited, *bolder])
+
+    return mix
 
 
 def _ladder(limit: int) -> list[int]:

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu
+from sfhub.models.region_tree import RegionTree
+from sfhub.models.style_space import check_same_layout
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.tree import RegionTree
 
 __all__ = ["FusionHierarchy", "FusionNet", "FusionResult", "LatentBlender"]
 
@@ -288,7 +289,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
         cls, generator: StyleGAN2Generator, tree: RegionTree, *, width: int | None = None, **config: Any
     ) -> "FusionHierarchy":
         """An untrained hierarchy for `generator`; `width` is that of its widest style if None."""
-        layers = [[entry.name, entry.width] for entry in generator.style_layout]
+        layers = generator.style_layout.fingerprint
         return cls(
             tree=tree.to_config(),
             style_layers=layers,
@@ -299,14 +300,8 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
 
     def check_generator(self, generator: StyleGAN2Generator) -> None:
         """Raise an InputError unless `generator` has the style layout that this hierarchy was made for."""
-        layers = [[entry.name, entry.width] for entry in generator.style_layout]
-        if layers != [list(row) for row in self.config.style_layers]:
-            raise InputError(
-                f"This fusion hierarchy was made for a generator of {self.config.resolution} pixels with "
-                f"{self.style_size} styles and does not fit one of {generator.config.resolution} pixels with "
-                f"{generator.style_layout.size} styles in {len(layers)} layers; use the hierarchy that was trained on "
-                "this generator."
-            )
+        remedy = "use the hierarchy that was trained on this generator"
+        check_same_layout(generator, self.config.style_layers, self.config.resolution, "fusion hierarchy", remedy)
 
     @property
     def active_nodes(self) -> tuple[str, ...]:

@@ -81,9 +81,7 @@ def normalize_second_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _fir(
-    taps: tuple[float, ...], channels: int, gain: float, dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def _fir(taps: tuple[float, ...], channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A separable filter as depthwise weights `[channels, 1, taps, taps]` that sum to `gain`."""
     row = torch.tensor(taps)
     kernel = torch.outer(row, row)

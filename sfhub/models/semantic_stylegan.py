@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import SQRT2, upsample, upsampling_conv
-from sfhub.models.stylegan2 import MappingNetwork, NoiseMode, standard_channels
+from sfhub.models.style_space import MappingNetwork, NoiseMode, channel_table, check_latent, check_w_plus
 
 __all__ = ["SemanticStyleGANGenerator", "SemanticStyleGANOutput", "position_features"]
 
@@ -352,10 +352,7 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         Raises:
             InputError: for a z of another length.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.z_dim:
-            raise InputError(
-                f"A latent of shape {list(z.shape)} does not fit; this generator takes [batch, {self.config.z_dim}]."
-            )
+        check_latent(z, self.config.z_dim)
         w = self.mapping_network(z)
         if truncation_psi != 1:
             w = self.mapping_network.w_avg.lerp(w, truncation_psi)
@@ -369,13 +366,10 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         Raises:
             InputError: if `w_plus` has another shape.
         """
-        if w_plus.ndim != 3 or w_plus.shape[1:] != (self.n_latent, self.config.w_dim):
-            raise InputError(
-                f"A W+ code of shape {list(w_plus.shape)} does not fit; this generator takes "
-                f"[batch, {self.n_latent}, {self.config.w_dim}], which is {self.config.base_layers} base codes and two "
-                f"for each of {self.config.num_classes} classes."
-            )
-        base, depth, layers = self.config.base_layers, self.config.depth_layers, self.config.local_layers
+        config = self.config
+        meaning = f", which is {config.base_layers} base codes and two for each of {config.num_classes} classes"
+        check_w_plus(w_plus, self.n_latent, config.w_dim, meaning)
+        base, depth, layers = config.base_layers, config.depth_layers, config.local_layers
         index = []
         for k in range(self.config.num_classes):
             shared = list(range(base)) if k else []
@@ -543,12 +537,7 @@ def _check_resolutions(
             f"A render net from {minimum} over {coarse} to {resolution} pixels cannot be built; take three powers of "
             "two in rising order."
         )
-    table = {int(key): int(value) for key, value in (channels or standard_channels(resolution)).items()}
-    wanted = [2**i for i in range(minimum.bit_length(), resolution.bit_length())]
-    missing = [side for side in wanted if side not in table]
-    if missing:
-        raise InputError(f"The channel table {table} lacks resolution {missing[0]}; give one entry per power of two.")
-    return {side: table[side] for side in wanted}
+    return channel_table(resolution, channels, 2 * minimum)
 
 
 def _check_layers(base: int, depth: int, layers: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualConv2d, leaky_relu
-from sfhub.models.stylegan2 import check_channels
+from sfhub.models.style_space import check_channels
 from sfhub.models.stylegan2_discriminator import Epilogue, ResidualBlock
 
 __all__ = ["SemanticStyleGANDiscriminator"]

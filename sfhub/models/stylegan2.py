@@ -5,167 +5,30 @@ latent to image is cut in three, so that everything in between can be edited:
 
     z --mapping--> W+ [B, num_ws, w_dim] --styles--> S [B, S] --synthesis--> image [B, 3, H, W]
 
-S is the flat style code of *StyleSpace Analysis* (Wu et al., CVPR 2021): the styles of all convolutions in network
-order, then those of all toRGB layers; `StyleLayout` names the slices. Numerically equal to rosinality's
+S is the flat style code of `sfhub.models.style_space`. Numerically equal to rosinality's
 stylegan2-pytorch and to NVIDIA's StyleGAN2-ADA / StyleGAN3 repositories; their files enter through `sfhub.convert`.
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from sfhub.errors import InputError
-from sfhub.models.layers import EqualLinear, leaky_relu, modulated_conv, normalize_second_moment, upsample
+from sfhub.models.layers import EqualLinear, leaky_relu, modulated_conv, upsample
+from sfhub.models.style_space import (
+    MappingNetwork,
+    NoiseMode,
+    StyleLayout,
+    StyleSlice,
+    check_channels,
+    check_latent,
+    check_w_plus,
+)
 
-__all__ = ["NoiseMode", "StyleGAN2Generator", "StyleLayout", "StyleSlice", "standard_channels"]
-
-NoiseMode = Literal["const", "random", "none"]
-
-
-@dataclass(frozen=True)
-class StyleSlice:
-    """Where the style of one layer lies in S.
-
-    Attributes:
-        name: layer, as rosinality names it: `conv1`, `convs.0`, ..., `to_rgb1`, `to_rgbs.0`, ...
-        kind: `conv` or `to_rgb`.
-        start, stop: the slice `s[:, start:stop]`; one value per *input* channel of the layer.
-        resolution: height and width in pixels of what the layer puts out.
-        w_index: which of the `num_ws` vectors of W+ makes this style.
-    """
-
-    name: str
-    kind: Literal["conv", "to_rgb"]
-    start: int
-    stop: int
-    resolution: int
-    w_index: int
-
-    @property
-    def width(self) -> int:
-        """Number of style channels."""
-        return self.stop - self.start
-
-
-class StyleLayout(Sequence[StyleSlice]):
-    """Names and places of the layers in a flat style code, convolutions first, then toRGB layers."""
-
-    def __init__(self, slices: Sequence[StyleSlice]):
-        self._slices = tuple(slices)
-        self._by_name = {entry.name: entry for entry in self._slices}
-
-    def __getitem__(self, key):
-        """A slice by position or by layer name."""
-        if not isinstance(key, str):
-            return self._slices[key]
-        if key not in self._by_name:
-            raise InputError(f"There is no layer {key!r}; this generator has {', '.join(self._by_name)}.")
-        return self._by_name[key]
-
-    def __len__(self) -> int:
-        return len(self._slices)
-
-    def __iter__(self) -> Iterator[StyleSlice]:
-        return iter(self._slices)
-
-    @property
-    def size(self) -> int:
-        """Length S of the whole style code."""
-        return self._slices[-1].stop
-
-    @property
-    def conv_size(self) -> int:
-        """Length of the first part, the styles of the convolutions."""
-        return sum(entry.width for entry in self._slices if entry.kind == "conv")
-
-    def split(self, s: Tensor) -> dict[str, Tensor]:
-        """Cut `[..., S]` into `{layer name: [..., width]}` (views).
-
-        Raises:
-            InputError: if `s` has another length than this layout.
-        """
-        self.check(s)
-        return {entry.name: s[..., entry.start : entry.stop] for entry in self._slices}
-
-    def join(self, styles: Mapping[str, Tensor]) -> Tensor:
-        """The inverse of `split`."""
-        return torch.cat([styles[entry.name] for entry in self._slices], dim=-1)
-
-    def check(self, s: Tensor) -> None:
-        """Raise an InputError unless the last dimension of `s` is S."""
-        if s.shape[-1] != self.size:
-            raise InputError(
-                f"A style code of length {s.shape[-1]} does not fit this generator, whose style space has "
-                f"{self.size} dimensions; use codes made by the same generator."
-            )
-
-
-def standard_channels(resolution: int, base: int = 32768, maximum: int = 512) -> dict[str, int]:
-    """Channels per resolution of the official configuration: `min(maximum, base / resolution)`."""
-    return {str(2**i): min(maximum, base // 2**i) for i in range(2, resolution.bit_length())}
-
-
-def check_channels(resolution: int, channels: Mapping[str, int] | None) -> dict[int, int]:
-    """Channels per resolution with integer keys, `standard_channels` if None is given.
-
-    Raises:
-        InputError: if `resolution` is no power of two from 8 up, or `channels` misses a resolution.
-    """
-    if resolution < 8 or resolution & (resolution - 1):
-        raise InputError(f"Resolution {resolution} cannot be built; take a power of two, 8 or more.")
-    table = {int(key): int(value) for key, value in (channels or standard_channels(resolution)).items()}
-    missing = [2**i for i in range(2, resolution.bit_length()) if 2**i not in table]
-    if missing:
-        raise InputError(f"The channel table {table} lacks resolution {missing[0]}; give one entry per power of two.")
-    return table
-
-
-class MappingNetwork(nn.Module):
-    """z (and a class label) -> w: normalisation and equalised linear layers with leaky ReLU.
-
-    Computes in float32 whatever the type of its weights, as the official code does: it costs nothing beside the
-    synthesis, and steep functions of z lose their meaning in half precision. Keeps `w_avg`, the running mean of w
-    that truncation pulls towards.
-    """
-
-    def __init__(
-        self,
-        z_dim: int,
-        w_dim: int,
-        num_layers: int,
-        lr_multiplier: float,
-        num_classes: int,
-        width: int | None = None,
-    ):
-        super().__init__()
-        self.embed = EqualLinear(num_classes, w_dim) if num_classes else None
-        widths = [z_dim + (w_dim if num_classes else 0)] + [width or w_dim] * (num_layers - 1) + [w_dim]
-        self.layers = nn.ModuleList(
-            EqualLinear(a, b, lr_multiplier=lr_multiplier) for a, b in itertools.pairwise(widths)
-        )
-        self.register_buffer("w_avg", torch.zeros(w_dim))
-
-    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """z `[B, z_dim]`, one-hot label `[B, num_classes]` -> w `[B, w_dim]`."""
-        with torch.autocast(z.device.type, enabled=False):
-            x = normalize_second_moment(z.float())
-            if self.embed is not None:
-                x = torch.cat([x, normalize_second_moment(_linear(self.embed, label.float()))], dim=1)
-            for layer in self.layers:
-                x = leaky_relu(_linear(layer, x))
-        return x.to(self.w_avg.dtype)
-
-
-def _linear(layer: EqualLinear, x: Tensor) -> Tensor:
-    """What the layer makes of float32 `x`, in float32 even if its weights are not."""
-    return F.linear(x, layer.weight.float() * layer.weight_gain, layer.bias.float() * layer.bias_gain)
+__all__ = ["StyleGAN2Generator"]
 
 
 class SynthesisLayer(nn.Module):
@@ -289,8 +152,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
             InputError: for a z of another length, or a label that is missing, superfluous or of the wrong shape.
         """
         z_dim, num_classes = self.config.z_dim, self.config.num_classes
-        if z.ndim != 2 or z.shape[1] != z_dim:
-            raise InputError(f"A latent of shape {list(z.shape)} does not fit; this generator takes [batch, {z_dim}].")
+        check_latent(z, z_dim)
         expected = (len(z), num_classes) if num_classes else None
         if (None if label is None else tuple(label.shape)) != expected:
             given = "no label" if label is None else f"a label of shape {list(label.shape)}"
@@ -310,11 +172,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         Raises:
             InputError: if `w_plus` has another shape.
         """
-        if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.config.w_dim):
-            raise InputError(
-                f"A W+ code of shape {list(w_plus.shape)} does not fit; this generator takes "
-                f"[batch, {self.num_ws}, {self.config.w_dim}]."
-            )
+        check_w_plus(w_plus, self.num_ws, self.config.w_dim)
         return torch.cat(
             [self.get_submodule(entry.name).affine(w_plus[:, entry.w_index]) for entry in self.style_layout], dim=1
         )

@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from sfhub.models.layers import EqualConv2d, EqualLinear, leaky_relu, normalize_second_moment
-from sfhub.models.stylegan2 import check_channels
+from sfhub.models.style_space import check_channels
 
 __all__ = ["StyleGAN2Discriminator", "minibatch_stddev"]
 

@@ -22,16 +22,14 @@ from typing_extensions import Self
 
 import sfhub
 from sfhub.errors import InputError
+from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
 from sfhub.pipelines.folder import (
     CONFIG,
     check_component,
     check_components,
-    first_line,
     is_bare,
     keep_other_variants,
-    read_json,
-    replace_folder,
     strip_origin,
 )
 from sfhub.pipelines.hub import ModelSource, explain_hub_errors, identify, resolve
@@ -43,10 +41,7 @@ REFUSED = ("custom_pipeline", "custom_revision", "trust_remote_code", "use_onnx"
 
 
 class SfhubPipeline(DiffusionPipeline):
-    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`.
-
-    `SfhubPipeline.from_pretrained` itself opens a model of any family, as `sfhub.open_pipeline` does.
-    """
+    """Base of the pipelines; a subclass names its components and their classes in the signature of `__init__`."""
 
     TAGS: ClassVar[tuple[str, ...]] = ()
     """Tags of the model card beside those of all models of sfhub."""
@@ -148,12 +143,8 @@ class SfhubPipeline(DiffusionPipeline):
 
     @classmethod
     def _family(cls, folder: Path, name: str) -> type["SfhubPipeline"]:
-        """The class that opens a model: this one, or for the base of all whichever has the model's generator."""
-        if cls is not SfhubPipeline:
-            return cls
-        from sfhub.pipelines.families import find_family
-
-        return find_family(folder, name)
+        """The class that opens the model in a folder, which the user calls `name`."""
+        return cls
 
     @classmethod
     def _from_folder(
@@ -272,9 +263,7 @@ class SfhubPipeline(DiffusionPipeline):
             else:
                 card.write_text(model_card(self, repo_id), encoding="utf-8")
             message = commit_message or f"Upload {type(self).__name__}"
-            return api.upload_folder(
-                repo_id=repo_id, folder_path=folder, commit_message=message, create_pr=create_pr
-            )
+            return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, create_pr=create_pr)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sfhub.errors import InputError
+from sfhub.files import read_json
 from sfhub.pipelines.base import SfhubPipeline
-from sfhub.pipelines.folder import CONFIG, INDEX, component_classes, is_bare, read_json
+from sfhub.pipelines.folder import CONFIG, INDEX, component_classes, is_bare
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
@@ -27,7 +28,15 @@ def open_pipeline(name: str | os.PathLike[str], **kwargs: Any) -> GeneratorPipel
     Raises:
         InputError: as `SfhubPipeline.from_pretrained`, or if the model is of no family.
     """
-    return SfhubPipeline.from_pretrained(name, **kwargs)
+    return _AnyFamily.from_pretrained(name, **kwargs)
+
+
+class _AnyFamily(SfhubPipeline):
+    """Opens a model by the pipeline of its family."""
+
+    @classmethod
+    def _family(cls, folder: Path, name: str) -> type[SfhubPipeline]:
+        return find_family(folder, name)
 
 
 def find_family(folder: Path, name: str) -> type[GeneratorPipeline]:

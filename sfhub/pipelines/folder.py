@@ -1,4 +1,4 @@
-"""Model folders: what makes one ours, whether it is whole, what it is worth in a recipe, and how it is replaced.
+"""Model folders: what makes one ours, whether it is whole, and its digest for recipes.
 
 A folder from elsewhere is looked at here before diffusers touches it. It may only name component classes that the
 pipeline's signature names, its weights have to be safetensors, and every weight has to be there in the shape that the
@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from diffusers import ModelMixin
 from safetensors import SafetensorError, safe_open
 
 from sfhub.errors import InputError
+from sfhub.files import first_line, read_json
 
 __all__ = [
     "CONFIG",
@@ -30,11 +29,8 @@ __all__ = [
     "check_description",
     "component_classes",
     "content_hash",
-    "first_line",
     "is_bare",
     "keep_other_variants",
-    "read_json",
-    "replace_folder",
     "strip_origin",
 ]
 
@@ -42,36 +38,11 @@ INDEX = "model_index.json"
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-# Largest configuration that is read; real ones have a few kilobytes.
-MAX_JSON = 2**24
 # Above every count, width and resolution in a configuration; a million layers take long to build even without weights.
 MAX_INTEGER = 2**16
 
 
-def first_line(error: Exception) -> str:
-    """What an error of a library says first, to be quoted inside a sentence."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 # What is it? --------------------------------------------------------------------------------------------------------
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: if the file is missing, too large or not a JSON object.
-    """
-    try:
-        if path.stat().st_size > MAX_JSON:
-            raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a configuration; get it again.")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is missing or damaged ({first_line(error)}); get the model again.") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged, for it holds no JSON object; get the model again.")
-    return value
 
 
 def is_bare(folder: Path) -> bool:
@@ -248,44 +219,7 @@ def content_hash(folder: Path) -> str:
     return f"sha256:{digest.hexdigest()[:32]}"
 
 
-# Replacing one ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def replace_folder(target: Path) -> Iterator[Path]:
-    """Write a model folder so that the old one stays as it is unless everything could be written.
-
-    Yields a temporary folder to write into. When the block ends, its entries take the place of those of the same name
-    in `target`; other files there are left alone. Renaming takes no room on the disk, so it does not fail half-way.
-
-    Raises:
-        InputError: if something could not be written; `target` is then unchanged.
-    """
-    existed = target.is_dir()
-    work = None
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        # Inside, because that is certain to be the same file system, and to be writable if anything is.
-        work = Path(tempfile.mkdtemp(prefix=".saving-", dir=target))
-        new, old = work / "new", work / "old"
-        new.mkdir()
-        old.mkdir()
-        yield new
-        _swap(new, target, old)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{target} could not be written ({first_line(error)}) and is as it was; make room or choose another folder."
-        ) from error
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-        if not existed:
-            _remove_if_empty(target)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
+# Saving one ---------------------------------------------------------------------------------------------------------
 
 
 def strip_origin(folder: Path) -> None:
@@ -310,23 +244,6 @@ def _link(file: Path, link: Path) -> None:
         os.link(file, link)
     except OSError:  # a file system without hard links
         shutil.copy2(file, link)
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    done: list[str] = []
-    try:
-        for name in sorted(os.listdir(new)):
-            if (target / name).exists():
-                os.rename(target / name, old / name)
-            done.append(name)
-            os.rename(new / name, target / name)
-    except OSError:
-        for name in done:
-            if (target / name).exists():
-                os.rename(target / name, new / name)
-            if (old / name).exists():
-                os.rename(old / name, target / name)
-        raise
 
 
 def _text(value: Any) -> str:

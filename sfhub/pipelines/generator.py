@@ -1,8 +1,8 @@
-"""What the pipelines of all generator families do alike: sample, grid, compare, segment, and follow recipes.
+"""What the pipelines of all generator families do alike: sample, grid, compare, segment, and render steps.
 
-A family is a subclass that says how a step of a recipe makes a code (`_code`), how a code becomes a picture
-(`_synthesize`), which pixel belongs to which region (`_segment_one`) and what its regions are (`regions`, `parts`); it
-adds `mix` and `interpolate`, whose arguments are the family's own.
+A family is a subclass that says how a latent becomes a code (`sampled`), how codes become pictures (`_synthesize`),
+which pixel belongs to which region (`_segment_one`) and what its regions are (`region_names`); it adds `mix` and
+`interpolate`, whose arguments are the family's own. Each verb builds a step (`sfhub.steps`) and renders it.
 
 On a CPU every picture is computed by itself: the rounding of a convolution depends on the batch it is in, and a seed
 has to give the same picture, bit for bit, whatever else was asked for at the same time.
@@ -20,13 +20,23 @@ from PIL import Image
 from torch import Tensor
 
 from sfhub.errors import InputError
-from sfhub.metrics.color import color_difference
+from sfhub.images.color import color_difference
+from sfhub.images.pixels import to_pil, to_tensor
 from sfhub.pipelines.base import SfhubPipeline
-from sfhub.pipelines.photograph import check_photograph
-from sfhub.pipelines.recipe import MAX_GRID, check_seed, extend, is_final, make_recipe
 from sfhub.pipelines.sample import Sample, Segmentation
+from sfhub.regions.class_regions import ClassRegions
+from sfhub.regions.names import RegionNames
+from sfhub.steps.assets import find_assets
+from sfhub.steps.checks import check_seed
+from sfhub.steps.code import Code
+from sfhub.steps.grid import MAX_GRID, GridStep
+from sfhub.steps.interpolate import InterpolateStep
+from sfhub.steps.mix import MixStep
+from sfhub.steps.recipe import assets_of, extend, last_step, make_recipe, read_steps
+from sfhub.steps.sample import SampleStep
+from sfhub.steps.step import Step
 
-__all__ = ["GeneratorPipeline", "Samples", "as_list", "check_number", "rows", "to_pil", "to_tensor"]
+__all__ = ["GeneratorPipeline", "Samples", "as_list", "check_number", "rows"]
 
 # Pictures computed at once on an accelerator, where batches pay; see above for the CPU.
 BATCH = 8
@@ -36,6 +46,9 @@ Samples = Sample | Sequence[Sample]
 
 class GeneratorPipeline(SfhubPipeline):
     """Base of the families; a subclass has a component `generator` whose `config` gives `resolution` and `z_dim`."""
+
+    FAMILY: ClassVar[str]
+    """What the family is called; kinds of steps name the one that they suit."""
 
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Keywords of `mix` beside base, regions and strength, as the command line offers them."""
@@ -64,12 +77,7 @@ class GeneratorPipeline(SfhubPipeline):
         if len(labels) != len(seeds):
             raise InputError(f"{len(labels)} labels do not go with {len(seeds)} seeds; give one, or one per seed.")
         psi = check_number(truncation_psi, -2, 2, "Truncation psi")
-        steps = [
-            {"op": "sample", "inputs": [], "seed": seed, "truncation_psi": psi, "label": each}
-            for seed, each in zip(seeds, labels, strict=True)
-        ]
-        codes = [self._code(step, []) for step in steps]
-        return self._render(codes, [make_recipe(self.model_record, [step]) for step in steps])
+        return self._make([((), SampleStep(seed, psi, each)) for seed, each in zip(seeds, labels, strict=True)])
 
     def grid(self, samples: Sequence[Sample], columns: int | None = None) -> Sample:
         """Pictures side by side, row by row, as one picture with a recipe of its own.
@@ -89,9 +97,30 @@ class GeneratorPipeline(SfhubPipeline):
         if not 1 <= count <= MAX_GRID or not 1 <= columns <= MAX_GRID:
             raise InputError(f"A grid of {count} pictures in {columns} columns cannot be made; 1 to {MAX_GRID} can.")
         self._check_inputs(samples)
-        recipe = extend([each.recipe for each in samples], {"op": "grid", "inputs": [], "columns": columns})
-        image = _paste([each.image for each in samples], columns)
-        return Sample(image, self._stacked([each.s for each in samples]), recipe)
+        step = GridStep(columns)
+        recipe = extend([each.recipe for each in samples], step, self.model_record)
+        return Sample.of(step.paste([each.image for each in samples]), self.stacked([s.code for s in samples]), recipe)
+
+    @torch.no_grad()
+    def render(self, step: Step, *columns: Samples, photographs: Sequence[Image.Image] = ()) -> Sample | list[Sample]:
+        """The picture that a step makes of others; every verb comes down to this.
+
+        Args:
+            step: of any kind that suits the model.
+            *columns: what goes in, pictures or batches of one common length.
+            photographs: those that the step refers to by digest.
+
+        Returns:
+            One picture if everything that goes in was one picture, else a list.
+
+        Raises:
+            InputError: if the step does not suit the model or the number of pictures, or they are of another model.
+        """
+        step.check_model(self)
+        if not step.takes(len(columns)):
+            raise InputError(f"{len(columns)} pictures do not go into the step {step.OP!r}, which takes {step.INPUTS}.")
+        made = self._make([(row, step) for row in (rows(columns) if columns else [()])], photographs)
+        return made[0] if all(isinstance(each, Sample) for each in columns) else made
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 
@@ -118,16 +147,26 @@ class GeneratorPipeline(SfhubPipeline):
 
     @property
     @abstractmethod
+    def region_names(self) -> RegionNames | ClassRegions:
+        """What the names of regions mean to the model."""
+
+    @property
+    @abstractmethod
+    def mix_types(self) -> tuple[type[MixStep], ...]:
+        """The ways in which the model can mix regions, the best first."""
+
+    @property
     def regions(self) -> tuple[str, ...]:
         """Names of the regions that can be mixed."""
+        return self.region_names.regions
 
-    @abstractmethod
     def parts(self, region: str) -> tuple[str, ...]:
         """Which of the names that `segment` labels pixels by a region covers.
 
         Raises:
             InputError: if there is no such region.
         """
+        return self.region_names.parts(region)
 
     # Steps of recipes -----------------------------------------------------------------------------------------------
 
@@ -142,24 +181,39 @@ class GeneratorPipeline(SfhubPipeline):
         Raises:
             InputError: if the model has no such region, class or query, or the photograph is missing or another one.
         """
-        check_photograph(recipe["steps"][-1].get("background"), background)
-        codes: list[Tensor] = []
-        for step in recipe["steps"]:
-            self._check_step(step)
-            inputs = [codes[i] for i in step["inputs"]]
-            codes.append(self._stacked(inputs) if step["op"] == "grid" else self._code(step, inputs))
-        remade, last = make_recipe(self.model_record, recipe["steps"]), recipe["steps"][-1]
-        images = self._images(list(codes[-1].split(1)))
-        image = _paste(images, last["columns"]) if last["op"] == "grid" else images[0]
-        return Sample(image, codes[-1], remade)
+        steps = read_steps(recipe)
+        assets = find_assets(assets_of(steps), [] if background is None else [background])
+        codes: list[Code] = []
+        for each in steps:
+            each.step.check_model(self)
+            codes.append(each.step.code(self, [codes[i] for i in each.inputs]))
+        (image,) = steps[-1].step.pictures(self, codes[-1:], assets)
+        return Sample.of(image, codes[-1], make_recipe(self.model_record, recipe["steps"]))
 
     @abstractmethod
-    def _check_step(self, step: Mapping[str, Any]) -> None:
-        """Refuse a step of a recipe that this model cannot follow, say for its regions."""
+    def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
+        """The code of a latent `[1, z_dim]`, of a class if the model has some.
 
-    @abstractmethod
-    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
-        """The code `[1, S]` that a step makes from the codes of its inputs."""
+        Raises:
+            InputError: for a label that the model does not have.
+        """
+
+    def latent(self, seed: int) -> Tensor:
+        """The latent `[1, z_dim]` of a seed."""
+        # Drawn on the CPU, whose generator is the same everywhere, so that a seed means one face on any device.
+        z = torch.randn(1, self.generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(seed))
+        return z.to(self.device, self.dtype)
+
+    def stacked(self, codes: Sequence[Code]) -> Code:
+        """The code `[N, S]` of several pictures."""
+        return Code(torch.cat([code.s for code in codes]))
+
+    def images(self, codes: Sequence[Code]) -> list[Image.Image]:
+        """The picture of each code `[1, S]`."""
+        images: list[Image.Image] = []
+        for chunk in self.progress_bar(self._chunks(codes)):
+            images += to_pil(self._synthesize([code.s for code in chunk]))
+        return images
 
     @abstractmethod
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
@@ -169,41 +223,28 @@ class GeneratorPipeline(SfhubPipeline):
     def _segment_one(self, sample: Sample) -> Segmentation:
         """The regions of one picture."""
 
-    def _mixed(self, columns: Sequence[Samples], step: dict[str, Any]) -> Sample | list[Sample]:
-        """One step applied to pictures and batches of them, the base first: one picture if there is no batch."""
-        mixed = self._derive([(row, step) for row in rows(columns)])
-        return mixed[0] if all(isinstance(each, Sample) for each in columns) else mixed
-
-    def _derive(self, made: Sequence[tuple[Sequence[Sample], dict[str, Any]]]) -> list[Sample]:
-        """Pictures made from other pictures, each by one step."""
+    def _make(
+        self, made: Sequence[tuple[Sequence[Sample], Step]], photographs: Sequence[Image.Image] = ()
+    ) -> list[Sample]:
+        """Pictures made from other pictures, each by one step; all steps are of one kind and take the same files."""
         for inputs, _ in made:
             self._check_inputs(inputs)
-        codes = [self._code(step, [self._code_here(each) for each in inputs]) for inputs, step in made]
-        return self._render(codes, [extend([each.recipe for each in inputs], step) for inputs, step in made])
+        if not made:
+            return []
+        step = made[0][1]
+        assets = find_assets(step.assets, photographs)
+        codes = [each.code(self, [self._code_here(sample) for sample in inputs]) for inputs, each in made]
+        recipes = [extend([sample.recipe for sample in inputs], each, self.model_record) for inputs, each in made]
+        return list(map(Sample.of, step.pictures(self, codes, assets), codes, recipes))
 
-    def _code_here(self, sample: Sample) -> Tensor:
-        """The code of a sample, which may have been put elsewhere to rest, where the generator is."""
-        return sample.s.to(self.device, self.dtype)
+    def _film(self, a: Sample, b: Sample, step: InterpolateStep, positions: Sequence[float]) -> list[Sample]:
+        """Pictures at places on the way from `a` to `b`."""
+        step.check_model(self)
+        return self._make([((a, b), step.at(position)) for position in positions])
 
-    def _latent(self, seed: int) -> Tensor:
-        """The z `[1, z_dim]` of a seed."""
-        # Drawn on the CPU, whose generator is the same everywhere, so that a seed means one face on any device.
-        z = torch.randn(1, self.generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(seed))
-        return z.to(self.device, self.dtype)
-
-    def _stacked(self, codes: Sequence[Tensor]) -> Tensor:
-        """The code `[N, S]` of a grid."""
-        return torch.cat(list(codes))
-
-    def _render(self, codes: Sequence[Tensor], recipes: Sequence[dict[str, Any]]) -> list[Sample]:
-        return [Sample(*each) for each in zip(self._images(codes), codes, recipes, strict=True)]
-
-    def _images(self, codes: Sequence[Tensor]) -> list[Image.Image]:
-        """The picture of each code `[1, S]`."""
-        images: list[Image.Image] = []
-        for chunk in self.progress_bar(self._chunks(codes)):
-            images += to_pil(self._synthesize(chunk))
-        return images
+    def _code_here(self, sample: Sample) -> Code:
+        """The code of a picture, which may have been put elsewhere to rest, where the generator is."""
+        return sample.code.to(self.device, self.dtype)
 
     def _chunks(self, things: Sequence[Any]) -> list[Sequence[Any]]:
         """As many at once as the device computes well."""
@@ -236,7 +277,7 @@ class GeneratorPipeline(SfhubPipeline):
     def _check_inputs(self, samples: Sequence[Sample]) -> None:
         """Refuse what no other picture can be made of."""
         self._check_model(samples)
-        if any(is_final(each.recipe["steps"][-1]) for each in samples):
+        if any(last_step(each.recipe).is_final for each in samples):
             raise InputError(
                 "A picture with a photograph behind it cannot be changed any further; change the picture that it was "
                 "made of and put the photograph behind last."
@@ -247,7 +288,7 @@ class GeneratorPipeline(SfhubPipeline):
         for each in samples:
             if not isinstance(each, Sample):
                 raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, say by sample().")
-            if each.recipe["steps"][-1]["op"] == "grid":
+            if isinstance(last_step(each.recipe), GridStep):
                 raise InputError("A grid cannot be used as a picture; use one of the pictures it was made of.")
             theirs, ours = each.recipe["model"], self.model_record
             if theirs["revision"] != ours["revision"]:
@@ -281,24 +322,3 @@ def check_number(value: Any, low: float, high: float, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise InputError(f"{what} is {value!r}; take a number from {low} to {high}.")
     return float(value)
-
-
-def to_pil(images: Tensor) -> list[Image.Image]:
-    """`[B, 3, H, W]` in [-1, 1] -> RGB pictures, rounded as NVIDIA's code does."""
-    pixels = (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(each) for each in pixels]
-
-
-def to_tensor(image: Image.Image) -> Tensor:
-    """RGB picture -> `[3, H, W]` in [-1, 1]."""
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 127.5 - 1
-
-
-def _paste(images: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size side by side, `columns` per row, on white."""
-    width, height = images[0].size
-    columns = min(columns, len(images))
-    page = Image.new("RGB", (width * columns, height * math.ceil(len(images) / columns)), "white")
-    for k, image in enumerate(images):
-        page.paste(image, (k % columns * width, k // columns * height))
-    return page

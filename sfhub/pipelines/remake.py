@@ -12,8 +12,9 @@ from sfhub.errors import InputError
 from sfhub.pipelines.families import open_pipeline
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.hub import ALIASES
-from sfhub.pipelines.recipe import Recipe, read_recipe
 from sfhub.pipelines.sample import Sample
+from sfhub.steps.png import read_recipe
+from sfhub.steps.recipe import Recipe
 
 __all__ = ["redo"]
 

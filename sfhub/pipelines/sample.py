@@ -1,19 +1,21 @@
 """What pipelines give back: a picture with its style code and recipe, and a map of its regions."""
 
 import os
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
+from typing_extensions import Self
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import png_bytes
+from sfhub.files import write_atomically
+from sfhub.steps.code import Code
+from sfhub.steps.png import png_bytes
 
-__all__ = ["Sample", "Segmentation", "write_atomically"]
+__all__ = ["Sample", "Segmentation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +25,29 @@ class Sample:
     Attributes:
         image: RGB.
         s: flat style code `[1, S]`, of a new sample on the generator's device.
-        recipe: how it was made, plain JSON data (`sfhub.pipelines.recipe`).
+        recipe: how it was made, plain JSON data (`sfhub.steps.recipe`).
+        w_plus: the W+ code that `s` came from, where there is one; see `sfhub.steps.code.Code`.
     """
 
     image: Image.Image
     s: Tensor
     recipe: dict[str, Any]
+    w_plus: Tensor | None = None
+
+    @classmethod
+    def of(cls, image: Image.Image, code: Code, recipe: dict[str, Any]) -> Self:
+        """The picture of a code."""
+        return cls(image, code.s, recipe, code.w_plus)
+
+    @property
+    def code(self) -> Code:
+        """`s` and `w_plus`."""
+        return Code(self.s, self.w_plus)
+
+    def on_cpu(self) -> Self:
+        """With the code on the CPU: what was made on an accelerator may outlive the process that had it."""
+        code = self.code.to("cpu")
+        return replace(self, s=code.s, w_plus=code.w_plus)
 
     def png(self) -> bytes:
         """The picture as a PNG file that carries its recipe and the statement that it is synthetic."""
@@ -75,21 +94,3 @@ class Segmentation:
         if region not in self.regions:
             raise InputError(f"There is no region {region!r} here; choose one of {', '.join(self.regions)}.")
         return self.labels == self.regions.index(region)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file through a temporary sibling, so that a full disk leaves what was there before.
-
-    Raises:
-        InputError: if the folder does not exist or cannot be written to.
-    """
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} could not be written ({error.strerror or error}); choose a folder that exists and has room."
-        ) from error

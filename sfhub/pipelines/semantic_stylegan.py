@@ -11,26 +11,30 @@ refined background mask, which needs no inversion.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sfhub.editing.arrangement import Arrangement, join_code, split_code
+from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
 from sfhub.errors import InputError
+from sfhub.images.pixels import fitted, to_pil, to_tensor
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
-from sfhub.pipelines.arrangement import Arrangement, join_code, split_code
-from sfhub.pipelines.class_regions import ClassRegions
-from sfhub.pipelines.generator import GeneratorPipeline, Samples, check_number, to_pil, to_tensor
-from sfhub.pipelines.photograph import describe, fitted
-from sfhub.pipelines.recipe import MAX_MOVE, MAX_ZOOM, PARTS, SEMANTIC, extend
+from sfhub.pipelines.generator import GeneratorPipeline, Samples, check_number
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.class_regions import ClassRegions
+from sfhub.steps.assets import Asset
+from sfhub.steps.code import Code
+from sfhub.steps.compose import MAX_MOVE, MAX_ZOOM, ComposeStep
+from sfhub.steps.interpolate_semantic import InterpolateSemantic
+from sfhub.steps.mix import MixStep
+from sfhub.steps.mix_by_semantic import MixBySemantic
 
 __all__ = ["Component", "SemanticStyleGANPipeline"]
-
-BOTH, SHAPE, TEXTURE = PARTS
 
 # Grey behind a component that is shown alone, in [-1, 1].
 NEUTRAL = 0.0
@@ -70,6 +74,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         parser: picture -> semantic classes; to compare the generator's own masks with, nothing here needs it.
     """
 
+    FAMILY: ClassVar[str] = "SemanticStyleGAN"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "shape", "texture")
     TAGS: ClassVar[tuple[str, ...]] = ("semanticstylegan",)
     _optional_components: ClassVar[list[str]] = ["parser"]
@@ -114,18 +119,10 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
         for name, _, _ in entries:
             self.parts(name)
-        names = [name for name, _, _ in entries] + (["layout"] if layout is not None else [])
-        step = {
-            "op": "mix",
-            "inputs": [],
-            "method": SEMANTIC,
-            "regions": [name for name, _, _ in entries],
-            "parts": [part for _, part, _ in entries],
-            "strengths": self._strengths(names, strength),
-            "layout": layout is not None,
-        }
-        sources = [source for _, _, source in entries] + ([layout] if layout is not None else [])
-        return self._mixed([base, *sources], step)
+        names, parts, sources = zip(*entries, strict=True) if entries else ((), (), ())
+        strengths = self._strengths([*names, *(["layout"] if layout is not None else [])], strength)
+        step = MixBySemantic(names, parts, tuple(strengths), layout is not None)
+        return self.render(step, base, *sources, *([] if layout is None else [layout]))
 
     __call__ = mix
 
@@ -148,10 +145,8 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         positions, names = self._positions(steps), self._moved(regions)
         if part not in PARTS:
             raise InputError(f"There is no part {part!r} of a region; choose one of {', '.join(PARTS)}.")
-        for name in names or ():
-            self.parts(name)
-        step = {"op": "interpolate", "inputs": [], "method": SEMANTIC, "regions": names, "part": part}
-        return self._derive([((a, b), {**step, "position": position}) for position in positions])
+        step = InterpolateSemantic(None if names is None else tuple(names), part)
+        return self._film(a, b, step, positions)
 
     @torch.no_grad()
     def compose(
@@ -180,20 +175,14 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         """
         photograph = background if isinstance(background, Image.Image) else None
         inputs = [base] if background is None or photograph is not None else [base, background]
-        step = {
-            "op": "compose",
-            "inputs": [],
-            "without": _names(without),
-            "move": {name: _place(name, place) for name, place in (move or {}).items()},
-            "zoom": {name: _factor(name, factor) for name, factor in (zoom or {}).items()},
-            "background": None if photograph is None else describe(photograph),
-        }
         self._check_inputs(inputs)
-        self._check_step(step)
-        code = self._code(step, [self._code_here(each) for each in inputs])
-        recipe = extend([each.recipe for each in inputs], step)
-        image = self._images([code])[0] if photograph is None else self._in_front_of(photograph, code)
-        return Sample(image, code, recipe)
+        step = ComposeStep(
+            without=_names(without),
+            move={name: _place(name, place) for name, place in (move or {}).items()},
+            zoom={name: _factor(name, factor) for name, factor in (zoom or {}).items()},
+            background=None if photograph is None else Asset.of(photograph),
+        )
+        return self.render(step, *inputs, photographs=[] if photograph is None else [photograph])
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 
@@ -228,12 +217,12 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             InputError: for an unknown region, none, or a picture of another model.
         """
         self._check_model([sample])
-        w_plus, arrangement = self._split(self._code_here(sample))
+        w_plus, arrangement = self._split(self._code_here(sample).s)
         if order is None:
-            shown = [k for k in self._names.appearance if arrangement.presence[0, k] > 0]
+            shown = [k for k in self.region_names.appearance if arrangement.presence[0, k] > 0]
             order, groups = [self.classes[k] for k in shown], [[k] for k in shown]
         else:
-            order, groups = list(order), [self._names.indices([name]) for name in order]
+            order, groups = list(order), [self.region_names.indices([name]) for name in order]
         if not order:
             raise InputError(f"No component was named to show; choose from {', '.join(self.classes)}.")
         grown = [sorted({k for group in groups[: n + 1] for k in group}) for n in range(len(groups))]
@@ -246,34 +235,27 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         ]
 
     @property
-    def regions(self) -> tuple[str, ...]:
-        """Names of the regions that can be mixed; each of `classes` is understood too."""
-        return self._names.regions
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the semantic classes, by which `segment` labels pixels; the background first."""
-        return self._names.classes
+        return self.region_names.classes
 
     @property
-    def _names(self) -> ClassRegions:
+    def region_names(self) -> ClassRegions:
+        """The regions, and the classes that each of them covers; a class is a region by its own name, too."""
         return ClassRegions(self.generator.config.class_names, self.generator.config.num_classes)
 
-    def parts(self, region: str) -> tuple[str, ...]:
-        """The classes that a region covers.
-
-        Raises:
-            InputError: if there is no such region.
-        """
-        return self._names.parts(region)
+    @property
+    def mix_types(self) -> tuple[type[MixStep], ...]:
+        """As `GeneratorPipeline.mix_types`."""
+        return (MixBySemantic,)
 
     def w_plus(self, sample: Sample) -> Tensor:
         """The W+ code of a picture, `[1, n_latent, w_dim]`: base codes, then shape and texture of each class."""
-        return self._split(self._code_here(sample))[0]
+        return self._split(self._code_here(sample).s)[0]
 
     def arrangement(self, sample: Sample) -> Arrangement:
         """Which classes a picture has, and where `compose` put them."""
-        return self._split(self._code_here(sample))[1]
+        return self._split(self._code_here(sample).s)[1]
 
     def card_facts(self) -> dict[str, str]:
         """What the model card says about this model."""
@@ -288,97 +270,31 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         transparent = [self.classes[k] for k in config.transparent_classes]
         return facts | ({"transparent": ", ".join(transparent)} if transparent else {})
 
-    # Steps of recipes -----------------------------------------------------------------------------------------------
+    # What steps take ------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def remake(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
-        """As `GeneratorPipeline.remake`."""
-        made = super().remake(recipe, background=background)
-        return made if background is None else Sample(self._in_front_of(background, made.s), made.s, made.recipe)
-
-    def _check_step(self, step: Mapping[str, Any]) -> None:
-        if step["op"] in ("mix", "interpolate") and step.get("method") != SEMANTIC:
-            raise InputError(
-                "This picture was mixed by a StyleGAN2, but this model is a SemanticStyleGAN; use the one that made it."
-            )
-        names = [*(step.get("regions") or ()), *(step.get("without") or ())]
-        for name in [*names, *(step.get("move") or ()), *(step.get("zoom") or ())]:
-            self.parts(name)
-
-    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
-        if step["op"] == "sample":
-            return self._sampled_code(step["seed"], step["truncation_psi"], step.get("label"))
-        make = {"mix": self._mixed_code, "interpolate": self._film_code, "compose": self._composed_code}[step["op"]]
-        return make(step, [self._split(code) for code in inputs])
-
-    def _sampled_code(self, seed: int, truncation_psi: float, label: int | None) -> Tensor:
+    def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
+        """As `GeneratorPipeline.sampled`."""
         if label is not None:
             raise InputError(f"Label {label!r} cannot be used, for this model has no classes to ask for; leave it out.")
-        return join_code(self.generator.mapping(self._latent(seed), truncation_psi))
+        return Code(join_code(self.generator.mapping(z, truncation_psi)))
 
-    def _mixed_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
-        (base, arrangement), *rest = inputs
-        sources = [w_plus for w_plus, _ in rest]
-        mixed = base.clone()
-        if step.get("layout"):
-            count = self.generator.config.base_layers
-            mixed[:, :count] = base[:, :count].lerp(sources[-1][:, :count], step["strengths"][-1])
-        for part, place in ((SHAPE, self.generator.shape_index), (TEXTURE, self.generator.texture_index)):
-            for k, entry in self._entries(step, part).items():
-                i = place(k)
-                mixed[:, i] = base[:, i].lerp(sources[entry][:, i], step["strengths"][entry])
-        return join_code(mixed, arrangement)
+    def stacked(self, codes: Sequence[Code]) -> Code:
+        """As `GeneratorPipeline.stacked`; if something was composed in one picture, all have an arrangement."""
+        if len({code.s.shape[1] for code in codes}) > 1:
+            codes = [Code(join_code(*self._split(code.s), always=True)) for code in codes]
+        return super().stacked(codes)
 
-    def _entries(self, step: Mapping[str, Any], part: str) -> dict[int, int]:
-        """Class -> which source of a mix its shape or its texture comes from; sources of that part alone win."""
-        found: dict[int, int] = {}
-        for each in (BOTH, part):
-            number = {
-                name: n
-                for n, (name, taken) in enumerate(zip(step["regions"], step["parts"], strict=True))
-                if taken == each
-            }
-            found |= {k: number[name] for k, name in self._names.owners(list(number)).items()}
-        return found
-
-    def _film_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
-        (a, here), (b, there) = inputs
-        part, position, regions = step["part"], step["position"], step.get("regions")
-        if regions is None and part == BOTH:
-            return join_code(a.lerp(b, position), here.lerp(there, position))
-        places = []
-        for k in self._names.indices(self.classes if regions is None else regions):
-            places += [self.generator.shape_index(k)] if part != TEXTURE else []
-            places += [self.generator.texture_index(k)] if part != SHAPE else []
-        moved = a.clone()
-        moved[:, places] = a[:, places].lerp(b[:, places], position)
-        return join_code(moved, here)
-
-    def _composed_code(self, step: Mapping[str, Any], inputs: Sequence[tuple[Tensor, Arrangement]]) -> Tensor:
-        (w_plus, arrangement), *behind = inputs
-        w_plus, arrangement = w_plus.clone(), arrangement.copy()
-        arrangement.presence[:, self._names.indices(step["without"])] = 0
-        if not bool((arrangement.presence > 0).any()):
-            raise InputError("Nothing would be left of this picture; keep at least one region.")
-        for k, name in self._names.owners(list(step["move"])).items():
-            arrangement.move[:, k] = arrangement.move.new_tensor(step["move"][name])
-        for k, name in self._names.owners(list(step["zoom"])).items():
-            arrangement.zoom[:, k] = step["zoom"][name]
-        for source, _ in behind:
-            places = [self.generator.shape_index(0), self.generator.texture_index(0)]
-            w_plus[:, places] = source[:, places]
-        return join_code(w_plus, arrangement)
+    def image_before(self, photograph: Image.Image, code: Code) -> Image.Image:
+        """The picture of a code with a photograph where its background is."""
+        output = self._synthesis([code.s])
+        share = _shares(output.mask)[:, :1]
+        behind = to_tensor(fitted(photograph, self.generator.config.resolution))[None].to(share)
+        return to_pil(output.image.float().lerp(behind, share))[0]
 
     # Networks -------------------------------------------------------------------------------------------------------
 
     def _split(self, code: Tensor) -> tuple[Tensor, Arrangement]:
-        config = self.generator.config
-        return split_code(code, self.generator.n_latent, config.w_dim, config.num_classes)
-
-    def _stacked(self, codes: Sequence[Tensor]) -> Tensor:
-        if len({code.shape[1] for code in codes}) > 1:
-            codes = [join_code(*self._split(code), always=True) for code in codes]
-        return super()._stacked(codes)
+        return split_code(self.generator, code)
 
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
         return self._synthesis(codes).image
@@ -402,7 +318,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
     def _output(self, sample: Sample) -> SemanticStyleGANOutput:
         """All that the generator makes of a picture's code."""
         self._check_model([sample])
-        return self._synthesis([self._code_here(sample)])
+        return self._synthesis([self._code_here(sample).s])
 
     def _segment_one(self, sample: Sample) -> Segmentation:
         """The classes of one picture by the generator's refined masks."""
@@ -430,13 +346,6 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             outputs += zip(shown.image.float(), _shares(shown.mask), strict=True)
         return outputs, depths[0].float()
 
-    def _in_front_of(self, photograph: Image.Image, code: Tensor) -> Image.Image:
-        """The picture of a code with a photograph where its background is."""
-        output = self._synthesis([code])
-        share = _shares(output.mask)[:, :1]
-        behind = to_tensor(fitted(photograph, self.generator.config.resolution))[None].to(share)
-        return to_pil(output.image.float().lerp(behind, share))[0]
-
 
 def _component(
     name: str, classes: Sequence[int], so_far: tuple[Tensor, Tensor], alone: tuple[Tensor, Tensor], depths: Tensor
@@ -459,16 +368,16 @@ def _shares(mask: Tensor) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
-def _names(names: Sequence[str]) -> list[str]:
+def _names(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise InputError(f"Regions were given as the text {names!r}; give a list of names, such as [{names!r}].")
-    return list(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names))
 
 
-def _place(name: str, place: Sequence[float]) -> list[float]:
+def _place(name: str, place: Sequence[float]) -> tuple[float, ...]:
     if isinstance(place, str) or not isinstance(place, Sequence | np.ndarray) or len(place) != 2:
         raise InputError(f"The move of {name!r} is {place!r}; give two numbers, right and down in halves of the image.")
-    return [check_number(each, -MAX_MOVE, MAX_MOVE, f"The move of {name!r}") for each in place]
+    return tuple(check_number(each, -MAX_MOVE, MAX_MOVE, f"The move of {name!r}") for each in place)
 
 
 def _factor(name: str, factor: float) -> float:

@@ -1,32 +1,37 @@
 """Sample faces from a StyleGAN2 and give each semantic region its own source.
 
-Two methods mix. *StyleFusion* (Kafri et al., TOG 2022) needs a fusion hierarchy: each node of its tree gets the code of
-its source, `sfhub.models.fusion` makes one code of them, and a layout code can set the pose of all regions.
-
-*Editing in Style* (Collins et al., CVPR 2020) needs a region catalog: a query q in [0, 1] per style channel says how
-far the base's channel moves to the source's (equation 3). With several regions the pipeline weighs channel c for region
-r by `w_r = strength_r * q_r[c]`; where the weights of all regions add up to more than 1 they are divided by their sum,
-so the result is a convex combination of base and sources, whatever the order of the regions.
+Two ways mix: *StyleFusion* (Kafri et al., TOG 2022), which needs a fusion hierarchy, and *Editing in Style* (Collins et
+al., CVPR 2020), which needs a region catalog; `sfhub.steps.mix_by_fusion` and `sfhub.steps.mix_by_catalog`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
+from sfhub.images.pixels import to_tensor
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.generator import GeneratorPipeline, Samples, to_tensor
-from sfhub.pipelines.recipe import CATALOG, FUSION, SEMANTIC, check_query
-from sfhub.pipelines.regions import RegionNames, node_codes
+from sfhub.pipelines.generator import GeneratorPipeline, Samples
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
-from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.catalog import METHODS, RegionCatalog
+from sfhub.regions.names import RegionNames
+from sfhub.steps.code import Code
+from sfhub.steps.interpolate import InterpolateStyles
+from sfhub.steps.mix import MixStep
+from sfhub.steps.mix_by_catalog import MixByCatalog, check_catalog
+from sfhub.steps.mix_by_fusion import MixByFusion
+from sfhub.steps.query import query_settings
 
 __all__ = ["StyleGANPipeline"]
+
+WAYS: dict[str, type[MixStep]] = dict.fromkeys(METHODS, MixByCatalog) | {
+    each.NAME: each for each in (MixByCatalog, MixByFusion)
+}
+"""Way of mixing by what users call its method; a relevance stands for queries that are made from it."""
 
 
 class StyleGANPipeline(GeneratorPipeline):
@@ -42,6 +47,7 @@ class StyleGANPipeline(GeneratorPipeline):
         InputError: if the catalog or the hierarchy was made for another generator.
     """
 
+    FAMILY: ClassVar[str] = "StyleGAN2"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "method")
     TAGS: ClassVar[tuple[str, ...]] = ("stylegan2",)
     _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion"]
@@ -97,13 +103,11 @@ class StyleGANPipeline(GeneratorPipeline):
         given = dict(regions or {})
         if not given and layout is None:
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
-        method = self._names.method(method)
+        way = self._way(method)
         strengths = self._strengths([*given, *(["layout"] if layout is not None else [])], strength)
-        if method == FUSION:
-            step, columns = self._fusion_step(given, layout, strengths, query)
-        else:
-            step, columns = self._catalog_step(given, layout, strengths, method, query)
-        return self._mixed([base, *columns], step)
+        pose = None if layout is None else strengths.pop()
+        step, names = way.asked(self, dict(zip(given, strengths, strict=True)), pose, method or way.NAME, query)
+        return self.render(step, base, *(given[name] for name in names), *([] if layout is None else [layout]))
 
     __call__ = mix
 
@@ -131,35 +135,38 @@ class StyleGANPipeline(GeneratorPipeline):
             InputError: as `mix`, or for a number of steps out of range.
         """
         positions, names = self._positions(steps), self._moved(regions)
-        if names is not None and self._names.method(method) == FUSION:
+        if names is None:
+            return self._film(a, b, InterpolateStyles(), positions)
+        way = self._way(method)
+        if way is MixByFusion:  # a hierarchy knows no way between two pictures but sources of some strength
             return [self.mix(a, dict.fromkeys(names, b), position, method=method, **query) for position in positions]
-        parts = None if names is None else list(self._names.owners(names))
-        settings = None if names is None else _query_settings(self._names.method(method), query)
-        step = {"op": "interpolate", "inputs": [], "regions": parts, "query": settings}
-        return self._derive([((a, b), {**step, "position": position}) for position in positions])
+        check_catalog(self)
+        owners = tuple(self.region_names.owners(names))
+        return self._film(a, b, InterpolateStyles(owners, query_settings(method or way.NAME, query)), positions)
+
+    def _way(self, method: str | None) -> type[MixStep]:
+        """The way of mixing that a method stands for, None for the best one that the model has."""
+        if method is None:
+            return (*self.mix_types, MixByCatalog)[0]
+        if method not in WAYS:
+            raise InputError(f"There is no method {method!r}; choose one of {', '.join(WAYS)}.")
+        return WAYS[method]
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 
     @property
-    def regions(self) -> tuple[str, ...]:
-        """Names of the regions that can be mixed; empty without a catalog or a hierarchy.
+    def region_names(self) -> RegionNames:
+        """The nodes of the hierarchy where there is one, leaves first, else the catalog's regions.
 
-        The nodes of the hierarchy where there is one, leaves first, else the catalog's. Names that only the catalog has
-        are understood all the same, and stand for the leaf that covers them.
+        Names that only the catalog has are understood all the same, and stand for the leaf that covers them.
         """
-        return self._names.regions
-
-    @property
-    def _names(self) -> RegionNames:
         return RegionNames(self.catalog, self.fusion)
 
-    def parts(self, region: str) -> tuple[str, ...]:
-        """Which of the catalog's regions, by which `segment` labels pixels, a region that can be mixed covers.
-
-        Raises:
-            InputError: if there is no such region.
-        """
-        return self._names.parts(region)
+    @property
+    def mix_types(self) -> tuple[type[MixStep], ...]:
+        """As `GeneratorPipeline.mix_types`."""
+        found = {MixByFusion: self.fusion, MixByCatalog: self.catalog}
+        return tuple(way for way, component in found.items() if component is not None)
 
     def card_facts(self) -> dict[str, str]:
         """What the model card says about this model."""
@@ -170,85 +177,12 @@ class StyleGANPipeline(GeneratorPipeline):
         facts |= {"regions": ", ".join(self.regions)} if self.regions else {}
         return facts | ({"fusion": f"{len(self.fusion.nets)} fusion networks (StyleFusion)"} if self.fusion else {})
 
-    # Steps of recipes -----------------------------------------------------------------------------------------------
+    # What steps take ------------------------------------------------------------------------------------------------
 
-    def _code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
-        """The style code `[1, S]` that a step makes from the codes of its inputs."""
-        if step["op"] == "sample":
-            return self._sampled_code(step["seed"], step["truncation_psi"], step.get("label"))
-        if step.get("method") == FUSION:
-            return self._fused_code(step, inputs)
-        if step["op"] == "mix":
-            weights = [
-                strength * self._query(name, step.get("query"))
-                for name, strength in zip(step["regions"], step["strengths"], strict=True)
-            ]
-            return _weighted_mix(inputs[0], inputs[1:], weights)
-        a, b = inputs
-        if step.get("regions") is None:
-            return interpolate_styles(a, b, torch.ones_like(a[0]), step["position"])
-        weights = [self._query(name, step.get("query")) for name in step["regions"]]
-        return interpolate_styles(a, b, torch.stack(weights).sum(dim=0).clamp(max=1), step["position"])
-
-    def _fusion_step(
-        self,
-        regions: Mapping[str, Samples],
-        layout: Samples | None,
-        strengths: Sequence[float],
-        query: Mapping[str, str | float],
-    ) -> tuple[dict[str, Any], list[Samples]]:
-        """What a mix by the hierarchy says in a recipe, and what goes in beside the base."""
-        if query:
-            raise InputError(
-                f"The query settings {', '.join(query)} are of Editing in Style; "
-                "choose method 'influence' or 'activation' with them, or leave them out."
-            )
-        nodes = [self._names.node(name) for name in regions]
-        doubled = next((name for name, node in zip(regions, nodes, strict=True) if nodes.count(node) > 1), None)
-        if doubled is not None:
-            raise InputError(
-                f"Region {doubled!r} was given twice, as the catalog and as the hierarchy name it; "
-                f"give {self._names.node(doubled)!r} alone."
-            )
-        step = {"op": "mix", "inputs": [], "method": FUSION, "regions": nodes, "strengths": list(strengths)}
-        step["layout"] = layout is not None
-        return step, [*regions.values(), *([layout] if layout is not None else [])]
-
-    def _catalog_step(
-        self,
-        regions: Mapping[str, Samples],
-        layout: Samples | None,
-        strengths: Sequence[float],
-        method: str,
-        query: Mapping[str, str | float],
-    ) -> tuple[dict[str, Any], list[Samples]]:
-        """What a mix by the catalog says in a recipe, which knows the catalog's regions only, and what goes in."""
-        if layout is not None:
-            found = "this model has none" if self.fusion is None else f"the method is {method!r}"
-            raise InputError(
-                f"A layout needs a fusion hierarchy and method 'fusion', but {found}; leave the layout out."
-            )
-        owners = self._names.owners(list(regions))
-        strength_of = dict(zip(regions, strengths, strict=True))
-        step = {
-            "op": "mix",
-            "inputs": [],
-            "regions": list(owners),
-            "strengths": [strength_of[name] for name in owners.values()],
-            "query": _query_settings(method, query),
-        }
-        return step, [regions[name] for name in owners.values()]
-
-    def _fused_code(self, step: Mapping[str, Any], inputs: Sequence[Tensor]) -> Tensor:
-        base, *sources = inputs
-        weighted = list(zip(sources, step["strengths"], strict=True))
-        layout = weighted.pop() if step.get("layout") else None
-        regions = dict(zip(map(self._names.node, step["regions"]), weighted, strict=True))
-        return self.fusion(node_codes(self.fusion.tree, base, regions, layout))
-
-    def _sampled_code(self, seed: int, truncation_psi: float, label: int | None) -> Tensor:
-        w_plus = self.generator.mapping(self._latent(seed), self._one_hot(label), truncation_psi)
-        return self.generator.styles(w_plus)
+    def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
+        """As `GeneratorPipeline.sampled`."""
+        w_plus = self.generator.mapping(z, self._one_hot(label), truncation_psi)
+        return Code(self.generator.styles(w_plus), w_plus)
 
     def _one_hot(self, label: int | None) -> Tensor | None:
         classes = self.generator.config.num_classes
@@ -259,20 +193,6 @@ class StyleGANPipeline(GeneratorPipeline):
         if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < classes:
             raise InputError(f"Label {label!r} cannot be used; this model takes a class from 0 to {classes - 1}.")
         return torch.nn.functional.one_hot(torch.tensor([label]), classes).to(self.device, self.dtype)
-
-    def _query(self, region: str, settings: Mapping[str, Any] | None) -> Tensor:
-        """How far each style channel goes to the source, `[S]` in [0, 1]."""
-        if settings is None or settings == {"method": self._measured_method(region)}:
-            query = self.catalog.default_query(region)
-        elif settings.keys() == {"method"}:
-            query = self.catalog.query(region, settings["method"], mode="simultaneous", gain=1.0)
-        else:
-            query = self.catalog.query(region, **settings)
-        return query.to(self.device, self.dtype)
-
-    def _measured_method(self, region: str) -> str | None:
-        """The relevance that a region's measured query is made from, if the catalog says so."""
-        return (self.catalog.config.defaults or {}).get(region, {}).get("method")
 
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
         return self.generator.synthesis(torch.cat(list(codes)), noise_mode="const")
@@ -289,7 +209,7 @@ class StyleGANPipeline(GeneratorPipeline):
         elif self.catalog is not None:
             # Synthesis may stop at the last layer that the clusters are of.
             _, activations = self.generator.synthesis(
-                self._code_here(sample),
+                self._code_here(sample).s,
                 resolution=self.generator.style_layout[self.catalog.layer].resolution,
                 return_activations=self.catalog.layers,
             )
@@ -300,39 +220,3 @@ class StyleGANPipeline(GeneratorPipeline):
                 "This model cannot segment, for it has neither a region catalog nor a parser; add one to the pipeline."
             )
         return Segmentation(labels[0].long().cpu().numpy(), names)
-
-    # Checks ---------------------------------------------------------------------------------------------------------
-
-    def _check_step(self, step: Mapping[str, Any]) -> None:
-        if step["op"] == "compose" or step.get("method") == SEMANTIC:
-            raise InputError(
-                "This picture was mixed by a SemanticStyleGAN, but this model is a StyleGAN2; use the one that made it."
-            )
-        if step["op"] != "mix" and not step.get("regions"):
-            return
-        fused = step.get("method") == FUSION
-        # Steps of Editing in Style have the catalog's names, also those that mean something else to the hierarchy.
-        names = self._names if fused else RegionNames(self.catalog, None)
-        names.method(FUSION if fused else CATALOG)
-        for name in step["regions"]:
-            names.node(name) if fused else names.parts(name)
-
-
-def _weighted_mix(base: Tensor, sources: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Convex combination of codes per channel (equation 3 for one source).
-
-    Args:
-        base: `[1, S]`.
-        sources: codes `[1, S]`.
-        weights: `[S]` in [0, 1], one per source; the base keeps what they leave of 1.
-    """
-    total = torch.stack(list(weights)).sum(dim=0)
-    shares = [weight / total.where(total > 0, 1) for weight in weights]
-    target = sum(share * source for share, source in zip(shares, sources, strict=True))
-    return interpolate_styles(base, target, total.clamp(max=1))
-
-
-def _query_settings(method: str, query: Mapping[str, str | float]) -> dict[str, str | float] | None:
-    """The `query` entry of a recipe."""
-    settings = {name: value if isinstance(value, str) else float(value) for name, value in query.items()}
-    return check_query(settings if method == CATALOG else {"method": method, **settings}) or None

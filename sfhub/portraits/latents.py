@@ -31,7 +31,7 @@ from sfhub.portraits.circuit import Value, compile_network, evaluate, gate
 from sfhub.portraits.distribution import Choice, portrait
 
 if TYPE_CHECKING:
-    from sfhub.models.stylegan2 import MappingNetwork
+    from sfhub.models.style_space import MappingNetwork
 
 __all__ = [
     "ATTRIBUTE_GROUPS",

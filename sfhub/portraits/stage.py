@@ -1,7 +1,7 @@
 """What all layers of a portrait share: coordinates, the turned head, light, colours and the geometry of face and hair.
 
 Picture coordinates run over [-1, 1], x to the right and y down. A portrait is framed as FFHQ frames a face
-(`sfhub.alignment`): the square is laid around eyes and mouth of the average face, turned as this head is; what makes one
+(`sfhub.alignment`): the square is laid around eyes and mouth of the average face, turned as this head is. What makes a
 face differ from the average, and a small shift, roll and difference in size, is the spread that alignment leaves.
 Head coordinates have their origin between the eyes; a feature at `u` on the frontal face sits on an ellipsoid and goes
 to `x = u cos(yaw) + z(u) sin(yaw)`, and its width shrinks by `dx/du`.

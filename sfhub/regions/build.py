@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from sfhub.errors import InputError
-from sfhub.metrics.separability import WANTED_LEAK, Separability, measure_queries
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.contribution import contribution_from_moments, resize_labels, style_moments
@@ -27,6 +26,7 @@ from sfhub.regions.masks import Parser, region_shares, render_regions
 from sfhub.regions.naming import PORTRAIT_REGIONS, class_to_region, name_clusters, region_overlap
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import WANTED_LEAK, Separability, measure_queries
 from sfhub.regions.ward import name_by_parser, ward_catalog
 
 __all__ = [
@@ -239,7 +239,7 @@ def choose_defaults(
 
     Args:
         generator, catalog, parser, truncation_psi, batch_size, progress: see
-            `sfhub.metrics.separability.measure_queries`.
+            `sfhub.regions.separability.measure_queries`.
         pairs: on which the candidates are measured; four times as many decide in the end.
         refine_steps: of `sfhub.regions.refine.refine_query`, 0 to keep the best candidate.
         seed: of the random images.

@@ -23,6 +23,7 @@ from torch.nn.functional import interpolate, normalize
 
 from sfhub.editing.transfer import sequential_query, simultaneous_query, threshold_query
 from sfhub.errors import InputError
+from sfhub.models.style_space import check_same_layout
 from sfhub.models.stylegan2 import StyleGAN2Generator
 
 __all__ = ["METHODS", "MODES", "RegionCatalog"]
@@ -107,14 +108,8 @@ class RegionCatalog(ModelMixin, ConfigMixin):
 
     def check_generator(self, generator: StyleGAN2Generator) -> None:
         """Raise an InputError unless `generator` has the style layout that this catalog was made for."""
-        layers = [[entry.name, entry.width] for entry in generator.style_layout]
-        if layers != [list(row) for row in self.config.style_layers]:
-            raise InputError(
-                f"This region catalog was made for a generator of {self.config.resolution} pixels with "
-                f"{sum(self.style_widths)} styles and does not fit one of {generator.config.resolution} pixels with "
-                f"{generator.style_layout.size} styles in {len(layers)} layers; use the catalog that was saved with "
-                "the generator or build one with sfhub.regions.build.build_catalog."
-            )
+        remedy = "use the catalog that was saved with the generator or build one with sfhub.regions.build.build_catalog"
+        check_same_layout(generator, self.config.style_layers, self.config.resolution, "region catalog", remedy)
 
     def index(self, region: str) -> int:
         """Row of a region.
@@ -229,3 +224,21 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             InputError: for an unknown region.
         """
         return self.default_queries[self.index(region)]
+
+    def query_by(self, region: str, settings: Mapping[str, str | float] | None) -> Tensor:
+        """The query `[S]` for settings as a mix has them.
+
+        Args:
+            region: one of `self.regions`.
+            settings: None for the default query; a method alone for the default query where it was made from that
+                relevance, else for the relevance itself; else what `query` takes beside the region.
+
+        Raises:
+            InputError: as `query`.
+        """
+        measured = (self.config.defaults or {}).get(region, {}).get("method")
+        if settings is None or settings == {"method": measured}:
+            return self.default_query(region)
+        if settings.keys() == {"method"}:
+            return self.query(region, settings["method"], mode="simultaneous", gain=1.0)
+        return self.query(region, **settings)

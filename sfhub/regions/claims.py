@@ -3,7 +3,7 @@
 Queries of *Editing in Style* may overlap: a channel that shades cheeks and lids serves an edit of the skin and one of
 the eyes. In a fused code it can come from one source only. Claims are therefore found together: each channel divides
 itself among the regions by a softmax, and gradient ascent improves what is measured of every region
-(`sfhub.metrics.separability`), while the softmax sharpens until each channel has one owner. Not in StyleFusion, whose
+(`sfhub.regions.separability`), while the softmax sharpens until each channel has one owner. Not in StyleFusion, whose
 weights M (equation 8) compare activations, channel by channel.
 """
 
@@ -14,13 +14,13 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
-from sfhub.metrics.color import color_difference
-from sfhub.metrics.separability import WANTED_LEAK, edited_region, is_present, mean_change
+from sfhub.images.color import color_difference
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.refine import draw_pairs, labels_of, objective, render_pool
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import WANTED_LEAK, edited_region, is_present, mean_change
 
 __all__ = ["region_claims"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from tqdm.auto import tqdm
 
-from sfhub.metrics.color import rgb_to_lab
+from sfhub.images.color import rgb_to_lab
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.masks import MIN_SHARE
 

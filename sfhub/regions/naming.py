@@ -12,20 +12,31 @@ from torch.nn.functional import one_hot
 
 from sfhub.errors import InputError
 
-__all__ = ["FACE_REGIONS", "PORTRAIT_REGIONS", "class_to_region", "name_clusters", "region_overlap", "regions_for"]
+__all__ = [
+    "CLASS_GROUPS",
+    "FACE_REGIONS",
+    "PORTRAIT_REGIONS",
+    "class_to_region",
+    "name_clusters",
+    "region_overlap",
+    "regions_for",
+]
 
-PORTRAIT_REGIONS: dict[str, tuple[str, ...]] = {
+CLASS_GROUPS: dict[str, tuple[str, ...]] = {
     "background": ("background",),
     "hair": ("hair",),
-    "face": ("skin", "nose", "ears", "neck", "earrings"),
+    "face": ("skin", "nose", "ears", "neck"),
     "eyes": ("eyes", "brows"),
     "mouth": ("mouth",),
     "clothes": ("clothes",),
     "glasses": ("glasses",),
     "hat": ("hat",),
 }
-"""The regions people mix in portraits, and which of the parser's classes make up each."""
+"""The regions people mix in portraits, and which of the parser's classes make up each; earrings are in none."""
 
+PORTRAIT_REGIONS = CLASS_GROUPS | {"face": (*CLASS_GROUPS["face"], "earrings")}
+"""The same for catalogs. Earrings are too small for clusters of their own, so a catalog has them in the face, where a
+SemanticStyleGAN, which has codes for them, lets them have another source."""
 
 FACE_REGIONS: dict[str, tuple[str, ...]] = {
     "background": ("background",),

@@ -2,7 +2,7 @@
 
 Contribution and influence judge every style channel by itself. In an edit many move at once, and their effects outside
 the region add up or cancel. Starting from a query that was read off the catalog, gradient ascent on q itself improves
-what is measured (`sfhub.metrics.separability`): transfer less spill, with a penalty where the region changes too little
+what is measured (`sfhub.regions.separability`): transfer less spill, with a penalty where the region changes too little
 beside the rest. In the end every channel goes or stays; on portraits this did a little better than fractions, whose
 many small shares add up outside.
 
@@ -14,12 +14,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
-from sfhub.metrics.color import color_difference
-from sfhub.metrics.separability import TINY, WANTED_LEAK, edited_region, is_present, mean_change
+from sfhub.images.color import color_difference
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import TINY, WANTED_LEAK, edited_region, is_present, mean_change
 
 __all__ = ["refine_query"]
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from sfhub.errors import InputError
+from sfhub.files import replace_folder
 
 __all__ = ["Stage", "StageError", "build", "check", "choose", "command_line", "install", "plan", "table"]
 
@@ -338,8 +339,6 @@ def install(stages: Iterable[Stage], out: Path, *, root: Path) -> list[Path]:
     Raises:
         InputError: if a folder cannot be written; it is then unchanged.
     """
-    from sfhub.pipelines.folder import replace_folder  # brings torch, which nothing else here needs
-
     installed = []
     for stage in stages:
         if stage.install is not None:

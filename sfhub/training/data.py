@@ -6,18 +6,19 @@ numbers `[H, W]`) and, where the picture is known as a function of a code, that 
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
+from sfhub.images.folders import UNREADABLE, first_readable, image_paths, read_image
 from sfhub.portraits import (
     ATTRIBUTE_VECTOR_NAMES,
     ATTRIBUTES,
@@ -32,7 +33,6 @@ from sfhub.portraits.styles import stylise
 
 __all__ = [
     "BatchOrder",
-    "ImageFolder",
     "ImageMaskFolder",
     "MaskedPortraits",
     "PairedPortraits",
@@ -45,8 +45,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-UNREADABLE = (OSError, UnidentifiedImageError, Image.DecompressionBombError)
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 Item = dict[str, Tensor]
@@ -235,32 +233,6 @@ def _render_to(
     os.replace(partial, folder)
 
 
-class ImageFolder(Dataset):
-    """All pictures below a folder, centre-cropped and resized.
-
-    A picture that cannot be read is named in the log and replaced by the next one, so that one broken file among
-    thousands does not end a training.
-
-    Args:
-        folder: searched recursively for PNG, JPEG, WebP and BMP.
-        resolution: side in pixels after cropping to a square.
-
-    Raises:
-        InputError: if the folder does not exist or holds no picture.
-    """
-
-    def __init__(self, folder: str | Path, resolution: int):
-        self._paths = _image_paths(folder)
-        self._resolution = resolution
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> Tensor:
-        """Image `[3, H, W]`, uint8."""
-        return _first_readable(self._paths, index, lambda path: _read_image(path, self._resolution))
-
-
 class ImageMaskFolder(Dataset):
     """Pictures and their masks, matched by file name, cropped and resized together.
 
@@ -279,8 +251,8 @@ class ImageMaskFolder(Dataset):
 
     def __init__(self, images: str | Path, masks: str | Path, resolution: int, classes: Sequence[str] = CLASSES):
         images, masks = Path(images), Path(masks)
-        paths = _image_paths(images)
-        found = {path.relative_to(masks).with_suffix(""): path for path in _image_paths(masks)}
+        paths = image_paths(images)
+        found = {path.relative_to(masks).with_suffix(""): path for path in image_paths(masks)}
         keys = [path.relative_to(images).with_suffix("") for path in paths]
         missing = [path for path, key in zip(paths, keys, strict=True) if key not in found]
         if missing:
@@ -298,10 +270,10 @@ class ImageMaskFolder(Dataset):
 
     def __getitem__(self, index: int) -> Item:
         """Image `[3, H, W]` and mask `[H, W]`, both uint8."""
-        return _first_readable(self._paths, index, self._read)
+        return first_readable(self._paths, index, self._read)
 
     def _read(self, paths: tuple[Path, Path]) -> Item:
-        image = _read_image(paths[0], self._resolution)
+        image = read_image(paths[0], self._resolution)
         with Image.open(paths[1]) as opened:
             if len(opened.getbands()) != 1:
                 raise InputError(
@@ -316,37 +288,6 @@ class ImageMaskFolder(Dataset):
                 f"0 to {len(self._classes) - 1}; remap the labels or name more classes."
             )
         return {"image": image, "mask": torch.from_numpy(labels.astype(np.uint8))}
-
-
-def _image_paths(folder: str | Path) -> list[Path]:
-    """All pictures below a folder, sorted."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {str(folder)!r}; give one that holds training images.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"The folder {str(folder)!r} holds no PNG, JPEG, WebP or BMP image to train on.")
-    return paths
-
-
-def _read_image(path: Path, resolution: int) -> Tensor:
-    """Picture, upright, centre-cropped and resized, `[3, resolution, resolution]` uint8."""
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    image = ImageOps.fit(image, (resolution, resolution), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
-
-
-def _first_readable(entries: Sequence, index: int, read: Callable):
-    """What `read` makes of the entry at `index`, or of the next one that can be read."""
-    for offset in range(min(len(entries), 100)):
-        entry = entries[(index + offset) % len(entries)]
-        try:
-            return read(entry)
-        except UNREADABLE as error:
-            names = entry if isinstance(entry, Path) else " or ".join(str(path) for path in entry)
-            logger.warning("Leaving out %s, which cannot be read: %s", names, error)
-    raise InputError(f"A hundred images in a row from {entries[index]} on cannot be read; check the folder.")
 
 
 def _check_sizes(image: Path, mask: Path) -> None:

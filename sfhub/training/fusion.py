@@ -30,6 +30,7 @@ from torchvision.utils import save_image
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy, FusionResult
 from sfhub.models.layers import SQRT2
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.catalog import METHODS, RegionCatalog
@@ -37,7 +38,6 @@ from sfhub.regions.claims import region_claims
 from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
-from sfhub.regions.tree import RegionTree
 from sfhub.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint, write_checkpoint
 from sfhub.training.fusion_losses import (
     channel_weights,

@@ -32,7 +32,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sfhub.models.layers import leaky_relu
-from sfhub.models.stylegan2 import StyleGAN2Generator, StyleLayout, standard_channels
+from sfhub.models.style_space import StyleLayout, set_mean_w, standard_channels
+from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.portraits.latents import (
     CODE_GROUPS,
@@ -53,7 +54,6 @@ from sfhub.training.stylegan2 import (
     optimizer_step,
     passes,
     save_samples,
-    set_mean_w,
     update_average,
 )
 

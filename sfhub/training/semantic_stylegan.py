@@ -30,7 +30,7 @@ from torchvision.utils import save_image
 from sfhub.errors import InputError
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
-from sfhub.models.stylegan2 import NoiseMode
+from sfhub.models.style_space import NoiseMode, set_mean_w
 from sfhub.portraits.classes import CLASSES, PALETTE
 from sfhub.portraits.latents import LATENT_DIM, MAPPING_LAYERS, MAPPING_WIDTH, set_mapping
 from sfhub.portraits.parser import PortraitParser
@@ -40,7 +40,7 @@ from sfhub.training.losses import discriminator_loss, generator_loss, path_lengt
 from sfhub.training.pair_losses import measured_parser
 from sfhub.training.recorder import Recorder
 from sfhub.training.semantic_guidance import CodeMasks, guidance_loss, judge, matching_loss
-from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, set_mean_w, step_generator, update_average
+from sfhub.training.stylegan2 import WEIGHTS_STREAM, optimizer_step, passes, step_generator, update_average
 
 __all__ = ["PRESETS", "SemanticStyleGANTraining", "adaptation", "train_semantic_stylegan"]
 

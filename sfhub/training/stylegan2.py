@@ -23,8 +23,8 @@ from torch.utils.data import Dataset
 from torchvision.utils import save_image
 
 from sfhub.errors import InputError
-from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
-from sfhub.models.stylegan2 import NoiseMode, StyleGAN2Generator
+from sfhub.models.style_space import NoiseMode, set_mean_w
+from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
 from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
@@ -346,14 +346,6 @@ def optimizer_step(optimizer: torch.optim.Optimizer, accelerator: Accelerator) -
 def update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
     averages, values = list(ema.parameters()), [p.detach() for p in network.parameters()]
     torch._foreach_lerp_(averages, values, 1 - decay)
-
-
-@torch.no_grad()
-def set_mean_w(G: StyleGAN2Generator | SemanticStyleGANGenerator, samples: int = 10_000) -> None:
-    """Set `w_avg`, which truncation pulls towards, to the mean over `samples` fixed latents."""
-    device = G.mapping_network.w_avg.device
-    z = torch.randn(samples, G.config.z_dim, generator=torch.Generator(device).manual_seed(0), device=device)
-    G.mapping_network.w_avg.copy_(G.mapping_network(z).mean(dim=0))
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import torch
 from sfhub.convert import convert, convert_with_report, stylefusion
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy, FusionNet
-from sfhub.regions.tree import RegionTree
+from sfhub.models.region_tree import RegionTree
 
 TOLERANCE = 2e-5
 NAMES = {"ffhq": (1024, 9088), "car": (512, 8960), "church": (256, 8704)}

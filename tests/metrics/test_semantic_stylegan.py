@@ -12,9 +12,9 @@ from PIL import Image
 from sfhub.errors import InputError
 from sfhub.metrics import semantic_report as report
 from sfhub.metrics import semantic_stylegan as measures
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.regions.sampling import sample_styles
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 from tests.halves import HalvesParser, halves_generator
 from tests.halves_semantic import semantic_halves_generator
 
@@ -30,19 +30,14 @@ class SameClassParser:
 
 @pytest.fixture(scope="module")
 def pipe():
-    return with_parser(None)
-
-
-def with_parser(parser):
-    made = SemanticStyleGANPipeline(semantic_halves_generator())
-    if parser is not None:
-        object.__setattr__(made, "parser", parser)
-    return made
+    return SemanticStyleGANPipeline(semantic_halves_generator())
 
 
 @pytest.fixture(scope="module", params=[None, HalvesParser()], ids=["own masks", "parser"])
 def rows(request):
-    return measures.measure_locality(with_parser(request.param), pairs=12, batch_size=16, progress=False)
+    return measures.measure_locality(
+        semantic_halves_generator(), request.param, pairs=12, batch_size=16, progress=False
+    )
 
 
 def test_codes_are_those_of_the_latents_that_stylegan2_is_measured_on(pipe):
@@ -56,7 +51,7 @@ def test_codes_are_those_of_the_latents_that_stylegan2_is_measured_on(pipe):
 def test_an_exchange_moves_the_codes_of_a_class_and_no_others(pipe):
     G = pipe.generator
     base, reference = torch.zeros(3, G.n_latent, 8), torch.ones(3, G.n_latent, 8)
-    both, shape, texture = measures.exchange(G, [1], ("both", "shape", "texture"))(base, reference)
+    both, shape, texture = measures.exchange_mixer(G, [1], ("both", "shape", "texture"))(base, reference)
     assert not both[:, : G.shape_index(1)].any() and both[:, G.shape_index(1) :].all()
     assert shape.sum(dim=(0, 2)).nonzero().flatten().tolist() == [G.shape_index(1)]
     assert torch.equal(shape + texture, both)
@@ -78,7 +73,7 @@ def test_a_shape_that_depths_depend_on_moves_the_mask(pipe):
     with torch.no_grad():
         G.local_generators.depth_weight[:, 1:] = 100 * torch.randn(7, generator=torch.Generator().manual_seed(3))
     base, reference = measures.sample_codes(G, 16, 5, 1.0).chunk(2)
-    mix = measures.exchange(G, [1], ("both", "shape", "texture"))
+    mix = measures.exchange_mixer(G, [1], ("both", "shape", "texture"))
     both, shape, texture = measures.mask_movement(G, [1], mix, base, reference, batch_size=3)
     assert 0 < shape <= 1 and both == pytest.approx(shape) and texture == 0
 
@@ -88,12 +83,14 @@ def test_a_class_that_no_picture_shows_has_no_movement(pipe):
     with torch.no_grad():
         G.local_generators.depth_bias.fill_(-1e4)
     base, reference = measures.sample_codes(G, 4, 5).chunk(2)
-    mix = measures.exchange(G, [1], ("both", "texture"))
+    mix = measures.exchange_mixer(G, [1], ("both", "texture"))
     assert measures.mask_movement(G, [1], mix, base, reference) == [None, None]
 
 
 def test_masks_that_show_the_same_halves_agree():
-    agreement = measures.measure_masks(with_parser(HalvesParser()), count=5, batch_size=2, progress=False)
+    agreement = measures.measure_masks(
+        semantic_halves_generator(), HalvesParser(), count=5, batch_size=2, progress=False
+    )
     assert agreement.mean_iou > 0.85 and agreement.accuracy > 0.9 and agreement.count == 5
     assert list(agreement.class_iou) == ["west", "east"]
 
@@ -106,7 +103,8 @@ def test_masks_agree_by_name_whatever_number_the_parser_has_for_a_class():
             return torch.tensor([2, 0])[super().segment(image).long()]
 
     same, swapped = (
-        measures.measure_masks(with_parser(parser), count=3, progress=False) for parser in (HalvesParser(), Swapped())
+        measures.measure_masks(semantic_halves_generator(), parser, count=3, progress=False)
+        for parser in (HalvesParser(), Swapped())
     )
     assert swapped == same
 
@@ -115,18 +113,18 @@ def test_a_parser_that_sees_something_else_agrees_on_half_of_the_pixels():
     class AllWest(SameClassParser):
         config = SimpleNamespace(class_names=["west", "east"])
 
-    agreement = measures.measure_masks(with_parser(AllWest()), count=2, progress=False)
+    agreement = measures.measure_masks(semantic_halves_generator(), AllWest(), count=2, progress=False)
     assert agreement.accuracy == pytest.approx(0.5, abs=0.05)
     assert agreement.class_iou["east"] == 0 and agreement.mean_iou == pytest.approx(0.25, abs=0.03)
 
 
 def test_missing_parsers_classes_and_regions_are_named(pipe):
     with pytest.raises(InputError, match="no parser to compare"):
-        measures.measure_masks(pipe, count=1)
+        measures.measure_masks(pipe.generator, None, count=1)
     with pytest.raises(InputError, match="knows west, but not 'east'"):
-        measures.measure_masks(with_parser(SameClassParser()), count=1)
+        measures.measure_masks(pipe.generator, SameClassParser(), count=1)
     with pytest.raises(InputError, match="'nose'"):
-        measures.measure_locality(pipe, regions=["nose"], pairs=1)
+        measures.measure_locality(pipe.generator, regions=["nose"], pairs=1)
 
 
 def test_locality_and_masks_are_saved_with_their_settings(rows, tmp_path):
@@ -141,9 +139,7 @@ def test_locality_and_masks_are_saved_with_their_settings(rows, tmp_path):
 
 def test_a_film_is_written_as_frames_gif_and_mp4_that_say_they_are_synthetic(pipe, tmp_path):
     a, b = pipe.sample([1, 2])
-    films = {
-        name: pipe.interpolate(a, b, 5, names) for name, names in report.film_regions(pipe, ["east+west"]).items()
-    }
+    films = {name: pipe.interpolate(a, b, 5, names) for name, names in report.film_regions(["east+west"]).items()}
     assert list(films) == ["everything", "east+west"]
     with Image.open(report.save_films(films, tmp_path, frames_per_second=10)) as strips:
         assert min(strips.size) > 100
@@ -160,17 +156,17 @@ def test_a_film_is_written_as_frames_gif_and_mp4_that_say_they_are_synthetic(pip
 
 def test_mixing_rows_hold_the_base_then_the_region_of_each_reference(pipe):
     base, *references = pipe.sample([1, 2, 3])
-    rows = report.mix_grid(pipe, [base], references, ["east"], "texture")
+    rows = report.mix_grid(pipe.mix, [base], references, ["east"], "texture")
     assert list(rows) == ["references", "east"]
     assert rows["east"][0] is base.image and rows["references"][1] is references[0].image
     assert rows["east"][2].tobytes() == pipe.mix(base, texture={"east": references[1]}).image.tobytes()
-    assert list(report.mix_grid(pipe, [base], references, ["east"])) == ["references", "east", "coarse structure"]
+    assert list(report.mix_grid(pipe.mix, [base], references, ["east"])) == ["references", "east", "coarse structure"]
 
 
 def test_the_foreground_stands_before_the_photograph_where_it_was_put(pipe):
     photograph = Image.new("RGB", (32, 32), (255, 0, 0))
     placements = {"here": (0, 0, 1), "half the picture to the right": (1, 0, 1)}
-    here, moved = report.place_foreground(pipe, pipe.sample(1), [photograph], placements)[0]
+    here, moved = report.place_foreground(pipe.compose, ["east"], pipe.sample(1), [photograph], placements)[0]
     before = pipe.sample(1)[0]
     assert np.asarray(here.image)[16, 2].tolist() == pytest.approx([255, 0, 0], abs=2)
     assert pipe.difference(here, before)[4:-4, 22:-4].max() < 2
@@ -181,7 +177,9 @@ def test_components_and_samples_are_drawn(pipe, tmp_path):
     samples = pipe.sample([1, 2, 3])
     paths = [
         report.save_components([pipe.build_up(each) for each in samples], tmp_path / "new" / "components.png"),
-        report.save_samples(pipe, samples, tmp_path / "other" / "grid.png", columns=2),
+        report.save_samples(
+            samples, tmp_path / "other" / "grid.png", segment=pipe.segment, depths=pipe.depths, columns=2
+        ),
     ]
     with Image.open(paths[0]) as opened:
         assert min(opened.size) > 300

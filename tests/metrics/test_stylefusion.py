@@ -9,11 +9,11 @@ from PIL import Image
 from sfhub.errors import InputError
 from sfhub.metrics import stylefusion as measures
 from sfhub.metrics import stylefusion_report as report
-from sfhub.metrics.separability import Separability, measure_queries
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.regions.build import build_catalog
 from sfhub.regions.sampling import sample_styles
-from sfhub.regions.tree import RegionTree
+from sfhub.regions.separability import Separability, measure_queries
 from tests.halves import REGIONS, HalvesParser, halves_generator
 
 # Far enough out for a sigmoid of exactly 0 and 1.

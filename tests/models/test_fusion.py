@@ -7,8 +7,8 @@ from sfhub.errors import InputError
 from sfhub.metrics.fusion_speed import lean_linear, measure, one_layer_at_a_time
 from sfhub.models.fusion import FusionHierarchy, FusionNet
 from sfhub.models.layers import EqualLinear
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.regions.tree import RegionTree
 
 TREE = RegionTree({"all": ["face", "back"], "face": ["eyes", "skin"], "back": ["hair", "bg"]})
 LAYERS = [["conv1", 12], ["convs.0", 12], ["convs.1", 6], ["to_rgb1", 12], ["to_rgbs.0", 3]]

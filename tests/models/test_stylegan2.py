@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator, standard_channels
+from sfhub.models.style_space import standard_channels
+from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator, minibatch_stddev
 
 CHANNELS = {"4": 16, "8": 12, "16": 10, "32": 8}

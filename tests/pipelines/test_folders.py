@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from sfhub.errors import InputError
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.recipe import make_recipe
 from sfhub.pipelines.sample import Sample
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.steps.recipe import make_recipe
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

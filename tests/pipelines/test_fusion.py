@@ -12,11 +12,11 @@ from PIL import Image
 from sfhub.cli import main
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.recipe import check_recipe
 from sfhub.pipelines.remake import redo
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from sfhub.regions.tree import RegionTree
+from sfhub.steps.recipe import check_recipe
 
 NODES = ("all", "face", "skin", "mouth", "rest", "background", "hair")
 

@@ -11,9 +11,11 @@ from PIL import Image, PngImagePlugin
 
 import sfhub
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import CHUNK, DIGITAL_SOURCE_TYPE, check_recipe, extend, make_recipe, read_recipe
 from sfhub.pipelines.remake import redo
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.steps.grid import GridStep
+from sfhub.steps.png import CHUNK, DIGITAL_SOURCE_TYPE, read_recipe
+from sfhub.steps.recipe import check_recipe, extend, make_recipe
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
@@ -91,7 +93,7 @@ def test_equal_steps_are_kept_once_so_nested_mixes_stay_small(pipe):
 def test_a_recipe_cannot_grow_without_bound():
     recipe = make_recipe(MODEL, [sample_step(seed) for seed in range(1024)])
     with pytest.raises(InputError, match="take 1025 steps to make, more than the 1024"):
-        extend([recipe], mix_step([]))
+        extend([recipe], GridStep(columns=1), MODEL)
 
 
 @pytest.mark.parametrize("name", ["face.jpg", "face"])

@@ -11,15 +11,16 @@ from PIL import Image
 
 import sfhub
 from sfhub.errors import InputError
+from sfhub.images.pixels import to_pil
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.pipelines.hub import ALIASES
-from sfhub.pipelines.photograph import describe
-from sfhub.pipelines.recipe import check_recipe
 from sfhub.pipelines.remake import redo
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline, _within
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.classes import CLASSES
 from sfhub.portraits.parser import PortraitParser
+from sfhub.steps.assets import Asset
+from sfhub.steps.recipe import check_recipe
 
 REGIONS = ("background", "hair", "face", "eyes", "mouth", "clothes", "glasses", "hat", "earrings")
 
@@ -281,7 +282,7 @@ def test_what_is_left_out_is_gone_from_the_coarse_mask_and_can_be_left_out_of_mi
     assert [k for k, there in enumerate(presence) if there == 0] == gone
     coarse = semantic_pipeline.generator.synthesis(semantic_pipeline.w_plus(a), composition_mask=presence)
     assert (coarse.coarse_mask[0, gone] == -1).all()
-    assert np.array_equal(pixels(bare), np.asarray(sfhub.pipelines.generator.to_pil(coarse.image)[0]))
+    assert np.array_equal(pixels(bare), np.asarray(to_pil(coarse.image)[0]))
     mixed = semantic_pipeline.mix(bare, {"face": b})
     assert torch.equal(semantic_pipeline.arrangement(mixed).presence[0], presence)
     film = semantic_pipeline.interpolate(bare, b, 3)
@@ -413,7 +414,7 @@ def test_a_picture_with_a_photograph_is_made_again_from_that_photograph_only(
     composed = semantic_pipeline.compose(abc[0], zoom={"hair": 1.5}, background=photograph)
     path = composed.save(tmp_path / "composed.png")
     assert np.array_equal(pixels(redo(path, semantic_pipeline, background=photograph)), pixels(composed))
-    digest = describe(photograph)["sha256"]
+    digest = Asset.of(photograph).sha256
     with pytest.raises(InputError, match=rf"a photograph of 60 x 40 pixels \(SHA-256 {digest}\), which its recipe"):
         redo(path, semantic_pipeline)
     with pytest.raises(InputError, match="another one was given"):
@@ -428,7 +429,7 @@ def test_a_photograph_is_the_same_however_its_file_turns_it(photograph, tmp_path
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as opened:
-        assert describe(opened) == describe(photograph)
+        assert Asset.of(opened) == Asset.of(photograph)
 
 
 def test_recipes_of_the_other_family_are_one_sentence(semantic_pipeline, tiny_pipeline, tmp_path, abc):

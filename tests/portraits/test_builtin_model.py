@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sfhub import StyleGANPipeline, redo
-from sfhub.metrics.separability import mean_change
 from sfhub.pipelines.hub import resolve
+from sfhub.regions.separability import mean_change
 
 REGIONS = {"background", "hair", "face", "eyes", "mouth", "clothes", "glasses", "hat"}
 

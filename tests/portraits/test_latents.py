@@ -7,7 +7,7 @@ import torch
 
 from sfhub.errors import InputError
 from sfhub.models.layers import normalize_second_moment
-from sfhub.models.stylegan2 import MappingNetwork
+from sfhub.models.style_space import MappingNetwork
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES, attribute_vector
 from sfhub.portraits.circuit import evaluate
 from sfhub.portraits.latents import (

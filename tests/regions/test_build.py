@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfhub.errors import InputError
-from sfhub.metrics.separability import Separability
 from sfhub.regions.build import build_catalog, candidate_queries, score
 from sfhub.regions.catalog import MODES, RegionCatalog
 from sfhub.regions.sampling import sample_styles
+from sfhub.regions.separability import Separability
 from tests.halves import REGIONS, HalvesParser, halves_generator
 
 SETTINGS = {

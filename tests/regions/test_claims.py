@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sfhub.errors import InputError
-from sfhub.metrics.separability import measure_queries
 from sfhub.regions.claims import region_claims
+from sfhub.regions.separability import measure_queries
 from tests.halves import NeverRightParser, halves_model
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sfhub.metrics.separability import measure_queries
 from sfhub.regions.refine import refine_query
+from sfhub.regions.separability import measure_queries
 from tests.halves import NeverRightParser, halves_model
 
 

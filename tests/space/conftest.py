@@ -13,7 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from space.ui import build_app, launch
+from sfhub.space.page import build_app, launch
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

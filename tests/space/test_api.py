@@ -4,7 +4,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio_client is not installed; run `make test`")
 

@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfhub.errors import InputError
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
-from space import build_face_view as view
-from space.build_face_state import BACKGROUND, MAX_SIZE, WHOLE, Backdrop, Building, Face, Place
-from space.build_face_work import Anatomy, FaceBuilder, backdrop, placements
-from space.workbench import Workbench
+from sfhub.space.build_face import view
+from sfhub.space.build_face.state import BACKGROUND, MAX_SIZE, WHOLE, Backdrop, Building, Face, Place, placements
+from sfhub.space.build_face.work import Dissection, Drawing, FaceBuilder
+from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.picture_ref import PictureRef, refs
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; run `make test`")
 expect = sync_api.expect
 
 # Far more than it takes on a quiet machine.
 PATIENCE_MS = 60_000
-START = Building(Face(1), gallery=(1, 2, 3))
+P = PictureRef.of_seed
+START = Building(Face(P(1)), gallery=refs(1, 2, 3))
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
@@ -58,12 +60,12 @@ def test_what_is_put_back_leaves_no_trace():
 
 def test_a_pick_gives_the_background_or_another_face_that_keeps_what_was_done():
     moved = START.drag("hair", 0.1, 0.2, "drag 1")
-    other = moved.pick(2)
-    assert (other.face.seed, other.face.places) == (2, moved.face.places)
-    behind = moved.choose(BACKGROUND).pick(3)
-    assert (behind.face.seed, behind.face.background) == (1, 3)
-    assert behind.pick(1).face.background is None
-    assert behind.face.seeds == (1, 3)
+    other = moved.pick(P(2))
+    assert (other.face.portrait, other.face.places) == (P(2), moved.face.places)
+    behind = moved.choose(BACKGROUND).pick(P(3))
+    assert (behind.face.portrait, behind.face.background) == refs(1, 3)
+    assert behind.pick(P(1)).face.background is None
+    assert behind.face.pictures == refs(1, 3)
 
 
 def test_pictures_are_told_apart_by_what_they_show():
@@ -88,7 +90,7 @@ sizes = st.floats(0.5, 2)
 
 @given(moves, moves, sizes, moves, moves)
 def test_a_component_grows_about_its_own_middle(right, down, size, x, y):
-    face = Face(1).with_place("hair", Place(right, down, size))
+    face = Face(P(1)).with_place("hair", Place(right, down, size))
     move, zoom = placements(face, ("hair", "skin"), parts, {"hair": (x, y)})
     found = [zoom.get("hair", 1) * each + shift for each, shift in zip((x, y), move.get("hair", (0, 0)), strict=True)]
     # The middle goes as far as it was dragged, whatever the size.
@@ -98,14 +100,14 @@ def test_a_component_grows_about_its_own_middle(right, down, size, x, y):
 
 
 def test_the_whole_person_takes_its_components_along():
-    face = Face(1).with_place(WHOLE, Place(0.5, 0, 0.5)).with_place("hair", Place(0.25, 0.25))
+    face = Face(P(1)).with_place(WHOLE, Place(0.5, 0, 0.5)).with_place("hair", Place(0.25, 0.25))
     move, zoom = placements(face, ("hair", "skin"), parts, {WHOLE: (0, 0), "hair": (0, -0.5)})
     assert (move["skin"], zoom["skin"]) == ([0.5, 0], 0.5)
     assert (move["hair"], zoom["hair"]) == ([0.625, 0.125], 0.5)
 
 
 def test_a_class_that_a_name_covers_is_named_so_that_it_stays():
-    face = Face(1).with_place("eyes", Place(0.5, 0))
+    face = Face(P(1)).with_place("eyes", Place(0.5, 0))
     move, zoom = placements(face, ("eyes", "brows"), parts, {})
     assert move == {"eyes": [0.5, 0], "brows": [0, 0]}
     assert zoom == {"eyes": 1, "brows": 1}
@@ -116,40 +118,40 @@ def test_a_class_that_a_name_covers_is_named_so_that_it_stays():
 
 @pytest.fixture(scope="module")
 def builder(semantic_pipeline) -> FaceBuilder:
-    return FaceBuilder(Workbench(semantic_pipeline))
+    return FaceBuilder(CachedModel(semantic_pipeline))
 
 
 def test_a_face_is_the_pipelines_and_is_made_once(builder, semantic_pipeline):
-    face = Face(1).with_place("hair", Place(0.25, 0)).without(["glasses"])
+    face = Face(P(1)).with_place("hair", Place(0.25, 0)).without(["glasses"])
     base, other = semantic_pipeline.sample([1, 2])
     assert builder.build(face.plain).image.tobytes() == base.image.tobytes()
     expected = semantic_pipeline.compose(base, without=["glasses"], move={"hair": [0.25, 0]})
     assert builder.build(face).image.tobytes() == expected.image.tobytes()
-    assert builder.build(Face(1).without(["glasses"]).with_place("hair", Place(0.25, 0))) is builder.build(face)
+    assert builder.build(Face(P(1)).without(["glasses"]).with_place("hair", Place(0.25, 0))) is builder.build(face)
     behind = semantic_pipeline.compose(base, background=other)
-    assert builder.build(START.set_background(2).face).image.tobytes() == behind.image.tobytes()
+    assert builder.build(START.set_background(P(2)).face).image.tobytes() == behind.image.tobytes()
 
 
 def test_a_saved_face_is_laid_out_again(builder, tmp_path):
-    present = builder.anatomy(Face(1)).present[0]
-    face = Face(1, 0.7, background=2, model=builder.workbench.name).without(["hat"])
+    present = builder.dissection(Face(P(1))).present[0]
+    face = Face(P(1), 0.7, background=P(2), model=builder.model.name).without(["hat"])
     face = face.with_place(present, Place(0.25, -0.125, 1.5))
     saved = builder.build(face)
-    found, photograph = builder.read_face(saved.save(tmp_path / "a.png"))
+    found, photograph = builder.laid_out(read_recipe(saved.save(tmp_path / "a.png")))
     assert not photograph
-    assert (found.seed, found.hidden, found.background) == (1, ("hat",), 2)
+    assert (found.portrait, found.hidden, found.background) == (P(1), ("hat",), P(2))
     assert found.place(present) == pytest.approx(face.place(present), abs=1e-3)
     again = np.asarray(builder.build(found).image).astype(int)
     assert np.abs(again - np.asarray(saved.image)).max() <= 2
-    assert builder.read_face(builder.build(Face(3)).save(tmp_path / "b.png")) == (
-        Face(3, model=builder.workbench.name), False,
+    assert builder.laid_out(read_recipe(builder.build(Face(P(3))).save(tmp_path / "b.png"))) == (
+        Face(P(3), model=builder.model.name), False,
     )  # fmt: skip
 
 
 def test_of_a_face_before_a_photograph_all_but_that_is_laid_out(builder, tmp_path):
     behind = Backdrop("a", Image.new("RGB", (40, 30), (10, 200, 30)))
     face = START.show_only(["hair"]).set_background(behind).face
-    found, photograph = builder.read_face(builder.build(face).save(tmp_path / "a.png"))
+    found, photograph = builder.laid_out(read_recipe(builder.build(face).save(tmp_path / "a.png")))
     assert photograph
     assert (found.hidden, found.background) == (("hair",), None)
 
@@ -158,31 +160,31 @@ def test_other_pictures_cannot_be_laid_out(builder, semantic_pipeline, tmp_path)
     a, b = semantic_pipeline.sample([1, 2])
     for sample in (semantic_pipeline.mix(a, {"hair": b}), semantic_pipeline.compose(a, without=["face"])):
         with pytest.raises(InputError, match="the tab cannot lay out again"):
-            builder.read_face(sample.save(tmp_path / "a.png"))
+            builder.laid_out(read_recipe(sample.save(tmp_path / "a.png")))
 
 
 def test_components_that_hang_together_are_left_out_and_shown_together(builder):
-    face = Face(1).without(["eyes"])
+    face = Face(P(1)).without(["eyes"])
     assert builder.effective(face) == ("eyes", "brows")
     assert builder.toggled(face, "brows") == []
     assert builder.toggled(face, "hair") == ["eyes", "hair"]
-    assert builder.toggled(Face(1), "brows") == ["brows"]
+    assert builder.toggled(Face(P(1)), "brows") == ["brows"]
 
 
 def test_steps_begin_with_the_background_and_end_with_the_face(builder):
-    steps = builder.steps(Face(1))
+    steps = builder.steps(Face(P(1)))
     names = [step.name for step in steps]
-    assert names == ["background", *builder.anatomy(Face(1)).present]
+    assert names == ["background", *builder.dissection(Face(P(1))).present]
     assert len(view.steps(steps).split("<figure>")) == len(steps) + 1
 
 
 def test_the_middle_of_a_component_is_where_it_is():
     labels = np.zeros((8, 8), dtype=int)
     labels[0:4, 4:8] = 1
-    anatomy = Anatomy(Image.new("RGB", (8, 8)), ("background", "hair", "hat"), labels, np.zeros((3, 4, 4)))
-    assert anatomy.present == ("hair",)
-    assert anatomy.middles == {"hair": (0.5, -0.5), WHOLE: (0.5, -0.5)}
-    assert (anatomy.mask(BACKGROUND) == (labels == 0)).all()
+    dissection = Dissection(Image.new("RGB", (8, 8)), ("background", "hair", "hat"), labels, np.zeros((3, 4, 4)))
+    assert dissection.present == ("hair",)
+    assert dissection.middles == {"hair": (0.5, -0.5), WHOLE: (0.5, -0.5)}
+    assert (dissection.mask(BACKGROUND) == (labels == 0)).all()
 
 
 def test_uploaded_pictures_come_upright_small_enough_and_only_if_they_are_pictures(tmp_path):
@@ -190,20 +192,20 @@ def test_uploaded_pictures_come_upright_small_enough_and_only_if_they_are_pictur
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "a.jpg", exif=exif)
-    assert backdrop(str(tmp_path / "a.jpg")).image.size == (512, 1024)
+    assert Backdrop.opened(str(tmp_path / "a.jpg")).image.size == (512, 1024)
     (tmp_path / "b.jpg").write_text("no picture")
     with pytest.raises(InputError, match="cannot be read as a picture"):
-        backdrop(str(tmp_path / "b.jpg"))
+        Backdrop.opened(str(tmp_path / "b.jpg"))
 
 
 # What is shown -------------------------------------------------------------------------------------------------------
 
 
-def look(face: Face = START.face, name: str = "hair") -> view.Look:
+def look(face: Face = START.face, name: str = "hair") -> Drawing:
     labels = np.zeros((16, 16), dtype=int)
     labels[4:12, 4:12] = 1
     depths = np.zeros((3, 4, 4), dtype=np.float32)
-    return view.Look(face, Anatomy(Image.new("RGB", (16, 16)), ("background", name, "hat"), labels, depths))
+    return Drawing(face, Dissection(Image.new("RGB", (16, 16)), ("background", name, "hat"), labels, depths))
 
 
 def test_names_are_shown_as_text():
@@ -291,8 +293,8 @@ def spot(tab, name: str) -> tuple[float, float]:
 
 
 def largest(builder: FaceBuilder) -> str:
-    anatomy = builder.anatomy(Face(10))
-    return max(anatomy.present, key=lambda name: anatomy.mask(name).sum())
+    dissection = builder.dissection(Face(P(10)))
+    return max(dissection.present, key=lambda name: dissection.mask(name).sum())
 
 
 def places(tab) -> dict[str, list[float]]:
@@ -391,7 +393,7 @@ def test_size_and_visibility_and_reset(tab, builder):
 def test_backgrounds_come_from_another_portrait_or_a_picture(tab, tmp_path):
     before = picture(tab)
     choose(tab, BACKGROUND)
-    tab.locator('.build [data-action="pick"][data-seed="7"]').click()
+    tab.locator('.build [data-action="pick"][data-picture="7"]').click()
     expect(tab.locator('.build .choose[data-part="/background"] small')).to_have_text("portrait 7")
     other = sees_another(tab, before)
     Image.new("RGB", (64, 48), (20, 160, 90)).save(tmp_path / "green.png")
@@ -429,10 +431,10 @@ def test_a_download_carries_its_recipe_and_opens_again(tab, builder, semantic_pi
 def test_components_appear_one_by_one_and_follow_what_is_done(tab, builder):
     tab.get_by_text("Step by step").click()
     figures = tab.locator(".steps figure")
-    expect(figures).to_have_count(len(builder.anatomy(Face(10)).present) + 1, timeout=PATIENCE_MS)
+    expect(figures).to_have_count(len(builder.dissection(Face(P(10))).present) + 1, timeout=PATIENCE_MS)
     last = figures.last.locator("img").first
     before = last.get_attribute("src")
-    tab.locator('.build [data-action="pick"][data-seed="5"]').click()
+    tab.locator('.build [data-action="pick"][data-picture="5"]').click()
     expect(last).not_to_have_attribute("src", before, timeout=PATIENCE_MS)
 
 

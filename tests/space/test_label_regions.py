@@ -9,10 +9,10 @@ from PIL import Image
 
 from sfhub.errors import InputError
 from sfhub.regions.catalog import RegionCatalog
-from space import label_regions_view as view
-from space.label_regions_state import OTHER, Labels
-from space.label_regions_work import FOLDER_VARIABLE, Clusters, Labeller
-from space.workbench import Workbench
+from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.label_regions import view
+from sfhub.space.label_regions.state import OTHER, Labels
+from sfhub.space.label_regions.work import FOLDER_VARIABLE, Clusters, Labeller
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; run `make test`")
 
@@ -81,7 +81,7 @@ def test_the_list_says_how_much_of_the_pictures_a_cluster_takes():
 def test_catalogs_are_saved_only_where_the_page_may_and_never_over_one_another(
     tiny_pipeline, tiny_catalog, tmp_path, monkeypatch
 ):
-    labeller = Labeller(Workbench(tiny_pipeline))
+    labeller = Labeller(CachedModel(tiny_pipeline))
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     with pytest.raises(InputError, match="may not save files"):
         labeller.save(tiny_catalog, "mine")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from sfhub.pipelines.recipe import DIGITAL_SOURCE_TYPE, read_recipe
-from space.mix_regions import FIRST_GALLERY
+from sfhub.space.common.gallery import FIRST_GALLERY
+from sfhub.steps.png import DIGITAL_SOURCE_TYPE, read_recipe
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; run `make test`")
 
@@ -43,7 +43,7 @@ class Visitor:
         sync_api.expect(chip).to_have_attribute("aria-pressed", "true")
 
     def pick(self, seed: int) -> None:
-        self.page.locator(f'[data-action="pick"][data-seed="{seed}"]').first.click()
+        self.page.locator(f'[data-action="pick"][data-picture="{seed}"]').first.click()
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).first.click()
@@ -196,7 +196,7 @@ def test_new_portraits_come_by_seed_and_by_surprise(visitor):
     count = portraits.count()
     visitor.page.get_by_label("Seed number").fill("123456789")
     visitor.page.get_by_label("Seed number").press("Enter")
-    sync_api.expect(portraits.first).to_have_attribute("data-seed", "123456789")
+    sync_api.expect(portraits.first).to_have_attribute("data-picture", "123456789")
     visitor.press("Surprise me")
     sync_api.expect(portraits).to_have_count(count + 7)
 
@@ -230,7 +230,7 @@ def test_a_click_on_a_small_view_makes_it_the_large_one(visitor):
 
 def test_everything_can_be_done_from_the_keyboard(visitor):
     result = visitor.picture()
-    for selector in ('[data-action="choose"][data-region="mouth"]', '[data-action="pick"][data-seed="8"]'):
+    for selector in ('[data-action="choose"][data-region="mouth"]', '[data-action="pick"][data-picture="8"]'):
         button = visitor.page.locator(selector)
         button.focus()
         button.press("Enter")

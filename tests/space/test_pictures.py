@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfhub.pipelines.sample import Segmentation
-from space.pictures import (
+from sfhub.space.common.pictures import (
     DIFFERENCE_SCALE,
     REGION_COLOURS,
     _loops,

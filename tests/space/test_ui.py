@@ -3,7 +3,7 @@ import pytest
 
 from sfhub.errors import InputError
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from space.ui import build_app
+from sfhub.space.page import build_app
 
 
 def test_a_model_without_a_region_catalog_is_refused_in_one_sentence(tiny_generator):

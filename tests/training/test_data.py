@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from sfhub.errors import InputError
+from sfhub.images.folders import ImageFolder
 from sfhub.portraits import CLASSES
 from sfhub.training.data import (
     BatchOrder,
-    ImageFolder,
     ImageMaskFolder,
     MaskedPortraits,
     RenderedPortraits,

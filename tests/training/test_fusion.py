@@ -18,11 +18,11 @@ from torch import nn
 
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
-from sfhub.regions.tree import RegionTree
 from sfhub.training.checkpoint import read_checkpoint, write_checkpoint
 from sfhub.training.fusion import ABLATIONS, PRESETS, FusionTraining, train_fusion
 from sfhub.training.fusion_losses import (

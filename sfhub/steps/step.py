@@ -1,0 +1,131 @@
+"""What every kind of step is: a frozen dataclass that checks itself, writes itself as JSON and makes its code."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from typing_extensions import Self
+
+from sfhub.errors import InputError
+from sfhub.steps.assets import Asset
+from sfhub.steps.code import Code
+
+__all__ = ["Model", "Step"]
+
+
+class Model(Protocol):
+    """What steps make codes and pictures with; the pipelines are such models.
+
+    Kinds of steps that take more, such as a `catalog`, name a `FAMILY` whose pipeline has it as a component.
+    """
+
+    FAMILY: ClassVar[str]
+    device: torch.device
+    dtype: torch.dtype
+
+    def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
+        """The code of a latent `[1, z_dim]`."""
+
+    def latent(self, seed: int) -> Tensor:
+        """The latent `[1, z_dim]` of a seed."""
+
+    def stacked(self, codes: Sequence[Code]) -> Code:
+        """Several codes as one, `[N, S]`."""
+
+    def images(self, codes: Sequence[Code]) -> list[Image.Image]:
+        """The picture of each code."""
+
+    def image_before(self, photograph: Image.Image, code: Code) -> Image.Image:
+        """The picture of a code with a photograph where its background is; not every family can."""
+
+
+class Step(ABC):
+    """Base of the kinds of steps, which are frozen dataclasses; what goes in is no part of them.
+
+    Fields are written as JSON under their own names, after `op`, `inputs` and `method`.
+    """
+
+    OP: ClassVar[str]
+    """What recipes call the step."""
+
+    METHOD: ClassVar[str | None] = None
+    """Tells kinds of steps with one `OP` apart; recipes say nothing for None."""
+
+    FAMILY: ClassVar[str | None] = None
+    """The family of models that can follow the step, None for every one."""
+
+    INPUTS: ClassVar[str]
+    """How many pictures go in, for a sentence."""
+
+    # In and out of recipes --------------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
+        """The step that a recipe has, every value of it checked; `where` says which one it is.
+
+        Raises:
+            InputError: naming the first thing that is wrong.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads, `inputs` left out."""
+        head = {"op": self.OP} | ({} if self.METHOD is None else {"method": self.METHOD})
+        return head | {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
+
+    @abstractmethod
+    def takes(self, count: int) -> bool:
+        """Whether so many pictures can go in."""
+
+    # Doing it ---------------------------------------------------------------------------------------------------------
+
+    def check_model(self, model: Model) -> None:
+        """Refuse a model that cannot follow the step, say for its regions.
+
+        Raises:
+            InputError: naming what the model lacks.
+        """
+        if self.FAMILY not in (None, model.FAMILY):
+            raise InputError(
+                f"This picture was mixed by a {self.FAMILY}, but this model is a {model.FAMILY}; use the one that made "
+                "it."
+            )
+
+    @abstractmethod
+    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+        """The code that the step makes from those of the pictures that go in."""
+
+    def pictures(self, model: Model, codes: Sequence[Code], assets: Mapping[Asset, Image.Image]) -> list[Image.Image]:
+        """The picture of each code that the step made; `assets` are at least those of the step."""
+        return model.images(codes)
+
+    # What it is -------------------------------------------------------------------------------------------------------
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """The files that it takes beside the pictures that go in."""
+        return ()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other picture can be made of its picture."""
+        return False
+
+    @property
+    def name(self) -> str | None:
+        """What file names call a picture that was made from no other; None for all others."""
+        return None
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return value.to_json()
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _as_json(each) for key, each in value.items()}
+    return value
