@@ -30,7 +30,7 @@ MEASURED = "evaluation-"
 """What the names of the stages that measure begin with."""
 
 SMALL_PORTRAITS = (
-    "--sets 1 --renders 64 --set growth={} --set resolution=32 --set batch_size=8 --set images=64 --set adversarial_from=32"
+    "--sets 1 --renders 64 --set resolution=32 --set batch_size=8 --set images=64 --set adversarial_from=32"
     """ --set growth='{"16": 32}'"""
     """ --set 'channels={"4": 24, "8": 24, "16": 16, "32": 12}'"""
     """ --set 'discriminator_channels={"4": 16, "8": 16, "16": 16, "32": 16}'"""
