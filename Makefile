@@ -1,11 +1,13 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`. Both create the virtual environment.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both create the virtual environment, and so
+# does `make models`, which trains what the package ships anew and takes hours (`make models PRESET=gpu` on a GPU).
 
 PYTHON ?= python3
 VENV ?= .venv
+PRESET ?= cpu
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-all lint browser clean
+.PHONY: demo test test-all models lint browser clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/sfhub demo
@@ -15,6 +17,9 @@ test: $(VENV)/dev.stamp browser
 
 test-all: $(VENV)/dev.stamp browser
 	$(BIN)/python -m pytest
+
+models: $(VENV)/dev.stamp
+	$(BIN)/python scripts/build_models.py --preset $(PRESET) --install
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -68,7 +68,7 @@ def shipped(preset: str) -> list[Stage]:
             needs=("parser",),
             result="ema",
             fast=SMALL_PORTRAITS,
-            gigabytes={"cpu": 3, "gpu": 12}[preset],
+            gigabytes={"cpu": 4, "gpu": 16}[preset],
         ),
         Stage(
             "catalog",
@@ -257,7 +257,7 @@ def _run() -> None:
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _stop)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(help=__doc__)(main)
+    app.command()(main)
     try:
         app()
     except (InputError, StageError) as error:
