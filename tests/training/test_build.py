@@ -230,7 +230,9 @@ def test_the_table_shows_time_result_and_size(tmp_path):
     run(CHAIN[:2], tmp_path)
     lines = table(CHAIN, tmp_path).splitlines()
     assert lines[0] == "| stage | time | result | MB |" and len(lines) == 5
-    assert lines[2] == f"| parser | 0:00:00 | {tmp_path / 'parser' / 'result.txt'} | 0.0 |"
+    stage, time, result, size = lines[2].strip("| ").split(" | ")
+    assert (stage, result, size) == ("parser", str(tmp_path / "parser" / "result.txt"), "0.0")
+    assert time.startswith("0:00:")
 
 
 def test_installing_copies_shipped_results_and_keeps_the_model_card(tmp_path):

@@ -220,7 +220,7 @@ def test_guidance_learns_the_pictures_of_codes(tmp_path, pairs):
         real = torch.tensor(pairs.images) / 127.5 - 1
         errors.append(((fake.image - real).abs().mean(), (fake.mask.argmax(dim=1) != labels).float().mean()))
     (picture_before, mask_before), (picture_after, mask_after) = errors
-    assert picture_after < 0.88 * picture_before and mask_after < 0.6 * mask_before
+    assert picture_after < 0.88 * picture_before and mask_after < 0.7 * mask_before
 
 
 def test_a_local_generator_hears_only_the_attributes_of_its_region():
