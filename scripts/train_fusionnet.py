@@ -45,7 +45,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     config = with_settings(choose_preset(PRESETS, preset), set_)
     if ablation is not None:
-        config = choose_preset(ABLATIONS, ablation)(config)
+        config = choose_preset(ABLATIONS, ablation, "ablation")(config)
     folder = None if generator and catalog else resolve(model)
     accelerator = Accelerator(mixed_precision=mixed_precision)
     G = StyleGAN2Generator.from_pretrained(generator or folder / "generator")

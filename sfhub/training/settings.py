@@ -12,14 +12,14 @@ __all__ = ["choose_preset", "with_settings"]
 Config = TypeVar("Config")
 
 
-def choose_preset(presets: Mapping[str, Config], name: str) -> Config:
-    """The preset of that name.
+def choose_preset(presets: Mapping[str, Config], name: str, what: str = "preset") -> Config:
+    """The preset of that name; `what` is what errors call it.
 
     Raises:
         InputError: if there is none.
     """
     if name not in presets:
-        raise InputError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
+        raise InputError(f"There is no {what} {name!r}; choose one of {', '.join(presets)}.")
     return presets[name]
 
 

@@ -41,8 +41,8 @@ def test_the_command_given_again_goes_on_and_other_settings_are_refused(out):
 
 def test_an_unknown_preset_ablation_or_setting_is_refused_in_one_sentence(tmp_path):
     for changes, message in (
-        ({"preset": "fast"}, "no 'fast'"),
-        ({"ablation": "no-stage-4"}, "no 'no-stage-4'"),
+        ({"preset": "fast"}, "no preset 'fast'"),
+        ({"ablation": "no-stage-4"}, "no ablation 'no-stage-4'"),
         ({"set_": ["speed=9"]}, "no setting 'speed'"),
     ):
         with pytest.raises(InputError, match=message):
