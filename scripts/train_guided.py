@@ -24,9 +24,7 @@ from sfhub.training.settings import choose_preset, with_settings
 def main(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, samples and the log.")],
     preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "cpu",
-    renders: Annotated[
-        int, typer.Option(help="Portraits to render per set; each serves mirrored, too.")
-    ] = 20_000,
+    renders: Annotated[int, typer.Option(help="Portraits to render per set; each serves mirrored, too.")] = 20_000,
     sets: Annotated[int, typer.Option(help="How many sets of renders; processes render them side by side.")] = 2,
     parser: Annotated[Path | None, typer.Option(help="Folder of a trained portrait parser, to judge pictures.")] = None,
     init_from: Annotated[Path | None, typer.Option(help="Checkpoint of a training to start from.")] = None,

@@ -66,8 +66,6 @@ def test_all_losses_are_recorded(pairs, parser, tmp_path):
     assert last["images"] == TINY.images
 
 
-
-
 def test_a_resumed_training_ends_at_the_same_weights(pairs, parser, tmp_path):
     whole = train_guided(TINY, pairs, tmp_path / "whole", parser=parser).state_dict()
     stop = tmp_path / "stopped"
