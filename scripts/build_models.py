@@ -52,7 +52,7 @@ def shipped(preset: str) -> list[Stage]:
             "parser",
             "scripts/train_parser.py --out {here}",
             fast="--resolution 32 --renders 1128 --steps 30",
-            gigabytes=2,
+            gigabytes=1.5,
         ),
         Stage(
             "judge",
@@ -68,7 +68,7 @@ def shipped(preset: str) -> list[Stage]:
             needs=("parser",),
             result="ema",
             fast=SMALL_PORTRAITS,
-            gigabytes={"cpu": 4, "gpu": 16}[preset],
+            gigabytes={"cpu": 2.5, "gpu": 15}[preset],
         ),
         Stage(
             "catalog",
@@ -99,7 +99,7 @@ def shipped(preset: str) -> list[Stage]:
             needs=("parser",),
             result="checkpoint.safetensors",
             fast=f"{SMALL_SEMANTIC} --set resolution=16",
-            gigabytes=1,
+            gigabytes=0.5,
         ),
         Stage(
             "semantic-128",
@@ -108,7 +108,7 @@ def shipped(preset: str) -> list[Stage]:
             needs=("semantic-64", "parser"),
             result="ema",
             fast=f"{SMALL_SEMANTIC} --set resolution=32",
-            gigabytes=2,
+            gigabytes=0.5,
         ),
         Stage(
             "semantic-ink",
@@ -117,7 +117,7 @@ def shipped(preset: str) -> list[Stage]:
             needs=("semantic-128",),
             result="ema",
             fast=f"{SMALL_SEMANTIC} --set resolution=32",
-            gigabytes=2,
+            gigabytes=1.5,
         ),
         Stage(
             "portraits-semantic",

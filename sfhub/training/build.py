@@ -137,10 +137,10 @@ def check(stages: Sequence[Stage], chosen: Sequence[Stage], out: Path, *, root: 
     if any(run.fast != fast for run in _read(out).values()):
         found, wanted = ("full", "fast") if fast else ("fast", "full")
         raise InputError(f"{out} holds a {found} build; give the {wanted} one a folder of its own with --out.")
-    plans = plan(stages, chosen, out, fast=fast)
+    plans, coming = plan(stages, chosen, out, fast=fast), {stage.name for stage in chosen}
     for stage in chosen:
-        for need in set(stage.needs) - {other.name for other in chosen}:
-            if plans[need].reason is not None:
+        for need in stage.needs:
+            if need not in coming and plans[need].reason is not None:
                 raise InputError(
                     f"The stage {stage.name!r} needs {need!r}, which {plans[need].reason}; run that first."
                 )
