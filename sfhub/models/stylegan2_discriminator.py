@@ -117,10 +117,16 @@ class StyleGAN2Discriminator(ModelMixin, ConfigMixin):
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Realness logits `[B, 1]` of images `[B, 3, H, W]` in [-1, 1], given one-hot labels if conditional."""
+        return self.judge(self.features(image)[-1], label)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Outputs of all residual blocks, from the finest to `[B, C, 4, 4]`."""
         x = leaky_relu(self.from_rgb(image), clamp=self.config.conv_clamp)
+        features = []
         for block in self.blocks.values():
             x = block(x)
-        return self.judge(x, label)
+            features.append(x)
+        return features
 
     def judge(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Realness logits `[B, 1]` from the output of the last block, `[B, C, 4, 4]`."""

@@ -48,6 +48,7 @@ __all__ = [
     "set_mapping",
     "truncate",
     "unexplained_variance",
+    "w_of_codes",
 ]
 
 LATENT_DIM = 128
@@ -142,6 +143,11 @@ def _range(name: str) -> tuple[float, float]:
 def attribute_code(attributes: dict[str, Tensor]) -> Tensor:
     """Attribute code `[B, len(ATTRIBUTE_VECTOR_NAMES)]` of portraits: the visible part of their attribute vector."""
     return CODE_SCALE * attribute_vector(attributes) * attribute_visibility(attributes)
+
+
+def w_of_codes(code: Tensor, count: int) -> Tensor:
+    """Attribute codes `[B, A]` -> W+ `[B, count, W_DIM]`: w is the code and zeros, the same for all."""
+    return F.pad(code, (0, W_DIM - code.shape[1]))[:, None].expand(-1, count, -1)
 
 
 def mean_code(samples: int = 20_000) -> Tensor:

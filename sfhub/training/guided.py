@@ -31,7 +31,6 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sfhub.models.layers import leaky_relu
 from sfhub.models.style_space import StyleLayout, set_mean_w, standard_channels
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
@@ -42,18 +41,20 @@ from sfhub.portraits.latents import (
     MAPPING_WIDTH,
     W_DIM,
     set_mapping,
+    w_of_codes,
 )
 from sfhub.portraits.parser import PortraitParser
-from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
+from sfhub.training.checkpoint import load_checkpoint, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, feature_distance, generator_loss, r1_penalty
-from sfhub.training.pair_losses import class_weights, measured_parser, pixel_loss
+from sfhub.training.pair_losses import measured_parser, pixel_loss, pixel_weights
 from sfhub.training.recorder import Recorder
 from sfhub.training.stylegan2 import (
     WEIGHTS_STREAM,
     optimizer_step,
     passes,
     save_samples,
+    start_from,
     update_average,
 )
 
@@ -255,14 +256,14 @@ def train_guided(
         num_classes=len(CODE_GROUPS),
         num_mapping_layers=0,
     )
-    preference = _GroupPreference(G, config.seed, config.group_decay)
     checkpoint = out_dir / "checkpoint.safetensors"
+    G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
+    preference = _GroupPreference(G, config.seed, config.group_decay)
     if not checkpoint.is_file():
         preference.start()
         if init_from is not None:
-            _start_from(G, D, init_from)
-    G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
-    preference = _GroupPreference(G, config.seed, config.group_decay)
+            start_from(G, D, init_from)
+            set_mapping(G.mapping_network)
     attribute_loss = None if parser is None else measured_parser(parser, dataset, device)
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
@@ -296,8 +297,8 @@ def train_guided(
 
         # Generator: look like the paired picture, to the eye, the parser and the discriminator.
         with accelerator.autocast():
-            fake = G.synthesis(G.styles(_as_w(G, code)), "none")
-            pixel = pixel_loss(fake, real, class_weights(batch["mask"]))
+            fake = G.synthesis(G.styles(w_of_codes(code, G.num_ws)), "none")
+            pixel = pixel_loss(fake, real, pixel_weights(batch["mask"]))
             loss = config.pixel_weight * pixel
             recorder.add(pixel=pixel)
             if attribute_loss is not None:
@@ -309,10 +310,10 @@ def train_guided(
             if adversarial:
                 D.requires_grad_(False)
                 with torch.no_grad():
-                    real_features, _ = discriminator_features(D, real, code)
-                fake_features, fake_logits = discriminator_features(D, fake, code)
+                    real_features = D.features(real)
+                fake_features = D.features(fake)
                 feature = feature_distance(fake_features, real_features)
-                loss_g = generator_loss(fake_logits.float())
+                loss_g = generator_loss(D.judge(fake_features[-1], code).float())
                 loss = loss + config.feature_weight * feature + config.adversarial_weight * loss_g
                 recorder.add(feature=feature, loss_g=loss_g)
                 D.requires_grad_(True)
@@ -354,16 +355,6 @@ def train_guided(
     return ema
 
 
-@torch.no_grad()
-def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
-    """Take over all layers that fit; new toRGB layers start at zero, so that the picture is the old one enlarged."""
-    for name in load_matching(G, checkpoint, "ema"):
-        if name.startswith("to_rgbs") and name.endswith(".weight") and "affine" not in name:
-            G.get_parameter(name).zero_()
-    set_mapping(G.mapping_network)
-    load_matching(D, checkpoint, "discriminator")
-
-
 def train_growing(
     config: GuidedTraining,
     open_pairs: Callable[[int], Dataset],
@@ -393,18 +384,3 @@ def train_growing(
         init_from = folder / "checkpoint.safetensors"
     pairs = open_pairs(config.resolution)
     return train_guided(config, pairs, out_dir, parser=parser, accelerator=accelerator, init_from=init_from)
-
-
-def _as_w(G: StyleGAN2Generator, code: Tensor) -> Tensor:
-    """Attribute codes `[B, A]` -> W+ `[B, num_ws, w_dim]`: the code is w, filled up with zeros."""
-    return F.pad(code, (0, G.config.w_dim - code.shape[1]))[:, None].expand(-1, G.num_ws, -1)
-
-
-def discriminator_features(D: StyleGAN2Discriminator, image: Tensor, code: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Outputs of all residual blocks, and the logits `[B, 1]` given the code."""
-    x = leaky_relu(D.from_rgb(image), clamp=D.config.conv_clamp)
-    features = []
-    for block in D.blocks.values():
-        x = block(x)
-        features.append(x)
-    return features, D.judge(x, code)

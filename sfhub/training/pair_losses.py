@@ -14,7 +14,7 @@ from sfhub.portraits.attributes import ATTRIBUTES, attribute_columns
 from sfhub.portraits.classes import CLASSES
 from sfhub.portraits.parser import PortraitParser
 
-__all__ = ["CLASS_WEIGHTS", "AttributeLoss", "class_weights", "measured_parser", "pixel_loss"]
+__all__ = ["CLASS_WEIGHTS", "AttributeLoss", "pixel_weights", "measured_parser", "pixel_loss"]
 
 CLASS_WEIGHTS: dict[str, float] = {
     "background": 1,
@@ -39,7 +39,7 @@ PARSER_SAMPLE = 400
 """Pairs on which a parser is measured before a training."""
 
 
-def class_weights(mask: Tensor) -> Tensor:
+def pixel_weights(mask: Tensor) -> Tensor:
     """Weight of every pixel of masks `[B, H, W]` of class numbers: `[B, 1, H, W]`, mean 1 over the batch."""
     table = torch.tensor([CLASS_WEIGHTS[name] for name in CLASSES], device=mask.device)
     weight = table[mask.long()][:, None]
@@ -51,7 +51,7 @@ def pixel_loss(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         fake, real: `[B, 3, H, W]`.
-        weight: `[B, 1, H, W]`, see `class_weights`.
+        weight: `[B, 1, H, W]`, see `pixel_weights`.
     """
     d = fake.float() - real
     loss = (weight * (d.abs() + d.square())).mean()

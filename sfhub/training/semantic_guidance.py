@@ -24,7 +24,7 @@ from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticSt
 from sfhub.models.semantic_stylegan_discriminator import Branch, SemanticStyleGANDiscriminator
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS
 from sfhub.training.losses import feature_distance
-from sfhub.training.pair_losses import class_weights, pixel_loss
+from sfhub.training.pair_losses import pixel_loss, pixel_weights
 
 __all__ = ["CLASS_GROUPS", "CodeMasks", "guidance_loss", "judge", "matching_loss"]
 
@@ -129,7 +129,7 @@ def guidance_loss(
     count = len(image)
     share = F.adaptive_avg_pool2d((mask[:count].float() + 1) / 2, fake.depths.shape[-2:])
     parts = {
-        "pixel": pixel_loss(fake.image[:count], image, class_weights(labels)),
+        "pixel": pixel_loss(fake.image[:count], image, pixel_weights(labels)),
         "coarse": F.cross_entropy(fake.depths[:count].float(), share),
         "fine": F.cross_entropy(LOGIT_SCALE * fake.mask[:count].float(), labels),
     }

@@ -32,7 +32,7 @@ from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticSt
 from sfhub.models.semantic_stylegan_discriminator import SemanticStyleGANDiscriminator
 from sfhub.models.style_space import NoiseMode, set_mean_w
 from sfhub.portraits.classes import CLASSES, PALETTE
-from sfhub.portraits.latents import LATENT_DIM, MAPPING_LAYERS, MAPPING_WIDTH, set_mapping
+from sfhub.portraits.latents import LATENT_DIM, MAPPING_LAYERS, MAPPING_WIDTH, set_mapping, w_of_codes
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.checkpoint import load_checkpoint, load_matching, read_checkpoint, save_checkpoint
 from sfhub.training.data import BatchOrder, image_batches
@@ -313,7 +313,7 @@ def train_semantic_stylegan(
         with accelerator.autocast():
             w_plus = _mixed_w(G, config, config.batch_size - paired, random)
             if paired:
-                w_plus = torch.cat([_code_w(G, real.code[:paired]), w_plus])
+                w_plus = torch.cat([w_of_codes(real.code[:paired], G.n_latent), w_plus])
             fake = G.synthesis(w_plus, config.noise_mode, generator=random)
             fake_mask = None if config.image_only else _resize(fake.mask, config.mask_resolution)
 
@@ -472,12 +472,6 @@ def _paired_count(config: SemanticStyleGANTraining, images: int) -> int:
     if not config.guidance:
         return 0
     return config.batch_size if images < config.mapped_from else config.batch_size // 2
-
-
-def _code_w(G: SemanticStyleGANGenerator, code: Tensor) -> Tensor:
-    """Attribute codes `[B, A]` -> W+ `[B, n_latent, w_dim]`: the code is w, filled up with zeros."""
-    w = F.pad(code, (0, G.config.w_dim - code.shape[1]))
-    return w[:, None].expand(-1, G.n_latent, -1)
 
 
 def _mixed_w(

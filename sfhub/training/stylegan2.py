@@ -158,7 +158,7 @@ def train_stylegan2(
     )
     D = StyleGAN2Discriminator(resolution=config.resolution, channels=config.discriminator_channels or None)
     if init_from is not None:
-        _start_from(G, D, init_from)
+        start_from(G, D, init_from)
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
@@ -250,7 +250,7 @@ def train_stylegan2(
 
 
 @torch.no_grad()
-def _start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
+def start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
     """Take over the layers of a lower-resolution training so that both networks start where they stopped.
 
     New toRGB layers start at zero, so the picture is the old one enlarged. If the new first block of the discriminator

@@ -9,14 +9,24 @@ from PIL import Image
 
 from sfhub.errors import InputError
 from sfhub.images.folders import ImageFolder
-from sfhub.portraits import CLASSES
+from sfhub.portraits import (
+    ATTRIBUTES,
+    CLASSES,
+    attribute_vector,
+    flip_attributes,
+    render,
+    sample_attributes,
+)
+from sfhub.portraits.attributes import attributes_from_vector
 from sfhub.training.data import (
     BatchOrder,
     ImageMaskFolder,
     MaskedPortraits,
+    PairedPortraits,
     RenderedPortraits,
     StyledPortraits,
     image_batches,
+    with_even_kinds,
 )
 
 
@@ -62,6 +72,32 @@ def test_renders_are_made_once_with_their_masks(tmp_path):
     assert torch.equal(dataset[5], again[5]) and dataset[5].shape == (3, 32, 32)
     assert dataset.masks.shape == (6, 32, 32) and dataset.masks.max() < len(CLASSES)
     assert np.std(dataset.images) > 10 and len(dataset.attributes["yaw"]) == 6
+
+
+def test_a_mirrored_pair_is_the_picture_of_the_mirrored_attributes(tmp_path):
+    dataset = PairedPortraits(6, 32, seed=3, cache_dir=tmp_path, mirror=True)
+    assert len(dataset) == 12
+    for index in range(6):
+        plain, turned = dataset[index], dataset[index + 6]
+        flipped = flip_attributes(attributes_from_vector(plain["target"][None]))
+        assert torch.allclose(turned["target"], attribute_vector(flipped)[0], atol=1e-5)
+        drawn = render(flipped, 32)
+        assert (turned["image"] / 127.5 - 1 - drawn.image[0]).abs().max() < 0.02
+        assert (turned["mask"] != drawn.mask[0]).float().mean() < 0.01
+        assert not torch.equal(plain["code"], turned["code"])
+
+
+def test_even_kinds_are_drawn_for_the_chosen_portraits_only_and_no_hat_sits_on_a_bun():
+    drawn = sample_attributes(4_000, seed=0)
+    chosen = torch.arange(4_000) < 2_000
+    changed = with_even_kinds(drawn, chosen, torch.Generator().manual_seed(0))
+    for name, item in ATTRIBUTES.items():
+        assert item.choices or torch.equal(changed[name], drawn[name])
+        assert torch.equal(changed[name][~chosen], drawn[name][~chosen])
+    bearded = [(values["beard"][chosen] > 0).float().mean() for values in (drawn, changed)]
+    assert bearded[1] > bearded[0] + 0.15
+    tall = [ATTRIBUTES["hair_style"].choices.index(style) for style in ("afro", "bun")]
+    assert (changed["hat"][torch.isin(changed["hair_style"], torch.tensor(tall))] == 0).all()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS, CODE_GROUPS, W_DIM, unexplained_variance
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.data import PairedPortraits
-from sfhub.training.guided import PRESETS, GuidedTraining, build_generator, channel_groups, train_guided
+from sfhub.training.guided import PRESETS, GuidedTraining, build_generator, channel_groups, train_growing, train_guided
 
 TINY = GuidedTraining(
     resolution=32,
@@ -94,3 +94,13 @@ def test_every_preset_can_be_built():
     for name, config in PRESETS.items():
         G = build_generator(config)
         assert G.config.resolution == config.resolution, name
+
+
+def test_a_training_goes_on_from_the_layers_of_the_lower_resolutions(pairs, tmp_path):
+    config = replace(TINY, growth={"16": 16}, images=8, learning_rate=0.0)
+    small = PairedPortraits(24, 16, seed=3, cache_dir=tmp_path / "data", mirror=True)
+    G = train_growing(config, {16: small, 32: pairs}.__getitem__, tmp_path / "grown")
+    lower = type(G).from_pretrained(tmp_path / "grown" / "growth" / "16" / "ema")
+    grown, known = G.state_dict(), lower.state_dict()
+    assert all(torch.equal(grown[name], known[name]) for name in known)
+    assert (G.to_rgbs[-1].weight == 0).all()

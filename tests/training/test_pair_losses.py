@@ -6,14 +6,14 @@ import torch
 from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector, attribute_visibility, sample_attributes
 from sfhub.portraits.attributes import attribute_columns
 from sfhub.portraits.parser import ParserOutput
-from sfhub.training.pair_losses import AttributeLoss, class_weights, pixel_loss
+from sfhub.training.pair_losses import AttributeLoss, pixel_loss, pixel_weights
 
 
 def test_an_error_in_the_eyes_counts_more_than_one_in_the_background():
     mask = torch.zeros(1, 16, 16, dtype=torch.uint8)
     mask[:, 4:8, 4:8] = CLASSES.index("eyes")
     real = torch.zeros(1, 3, 16, 16)
-    weight = class_weights(mask)
+    weight = pixel_weights(mask)
     assert weight.mean() == pytest.approx(1)
     eyes, wall = real.clone(), real.clone()
     eyes[:, :, 4:8, 4:8] = 0.5

@@ -17,7 +17,7 @@ from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
 from sfhub.training.checkpoint import read_checkpoint, save_checkpoint
-from sfhub.training.stylegan2 import StyleGAN2Training, _start_from, train_stylegan2
+from sfhub.training.stylegan2 import StyleGAN2Training, start_from, train_stylegan2
 
 TINY = {
     "resolution": 16,
@@ -166,7 +166,7 @@ def test_higher_resolution_discriminator_starts_with_the_old_verdict_on_the_redu
     channels = {**TINY["channels"], "32": TINY["channels"]["16"]}
     G = StyleGAN2Generator(resolution=32, channels=channels, **sizes)
     D = StyleGAN2Discriminator(resolution=32, channels=channels)
-    _start_from(G, D, tmp_path / "low.safetensors")
+    start_from(G, D, tmp_path / "low.safetensors")
     images = torch.rand(4, 3, 4, 4).repeat_interleave(8, dim=2).repeat_interleave(8, dim=3) * 2 - 1
     torch.testing.assert_close(D(images), low["discriminator"](blur_downsample(images)), rtol=0.2, atol=0.05)
 
