@@ -5,17 +5,14 @@ numbers `[H, W]`) and, where the picture is known as a function of a code, that 
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
 from sfhub.images.folders import UNREADABLE, first_readable, image_paths, read_image
@@ -25,11 +22,10 @@ from sfhub.portraits import (
     CLASSES,
     attribute_vector,
     attribute_visibility,
-    render,
     sample_attributes,
 )
 from sfhub.portraits.latents import LATENT_DIM, attribute_code, attributes_from_latents, mean_code, truncate
-from sfhub.portraits.styles import stylise
+from sfhub.training.render_cache import rendered_folder
 
 __all__ = [
     "BatchOrder",
@@ -57,7 +53,8 @@ class RenderedPortraits(Dataset):
         count: how many.
         resolution: side in pixels.
         seed: of the attribute draw.
-        cache_dir: where the arrays are kept; a later run with the same three numbers opens them again.
+        cache_dir: where the arrays are kept; a later run with the same three numbers opens them again, unless the
+            portraits are drawn differently now (`sfhub.training.render_cache`).
 
     Attributes:
         images: `[count, 3, H, W]`, uint8.
@@ -70,8 +67,7 @@ class RenderedPortraits(Dataset):
 
     def __init__(self, count: int, resolution: int, seed: int = 0, cache_dir: str | Path = "runs/data"):
         folder = Path(cache_dir) / f"{self._kind}-{resolution}-{count}-{seed}"
-        if not folder.is_dir():
-            _render_to(folder, *self._draw(count, seed), resolution, self._style)
+        folder = rendered_folder(folder, *self._draw(count, seed), resolution, self._style)
         self.attributes = _columns(folder / "attributes.npy", ATTRIBUTES)
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         self.masks = np.load(folder / "masks.npy", mmap_mode="r")
@@ -197,40 +193,6 @@ class StyledPortraits(RenderedPortraits):
 def _columns(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     """The columns of a stored array `[count, names]` by name."""
     return dict(zip(names, torch.from_numpy(np.load(path)).T.contiguous(), strict=True))
-
-
-def _render_to(
-    folder: Path,
-    attributes: dict[str, Tensor],
-    beside: dict[str, Tensor],
-    resolution: int,
-    style: str | None = None,
-    chunk: int = 64,
-) -> None:
-    """Render in chunks into a temporary folder that takes its name when complete."""
-    count = len(next(iter(attributes.values())))
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    columns = torch.stack([attributes[name] for name in ATTRIBUTES], dim=1)
-    for name, values in {"attributes": columns, **beside}.items():
-        np.save(partial / f"{name}.npy", values.numpy())
-    shape = (count, 3, resolution, resolution)
-    images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-    masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, *shape[2:]))
-    with tqdm(total=count, desc="Rendering portraits", unit="image") as bar:
-        for start in range(0, count, chunk):
-            part = slice(start, min(start + chunk, count))
-            values = {name: values[part] for name, values in attributes.items()}
-            rendered = render(values, resolution=resolution)
-            image = rendered.image
-            if style is not None:  # drawn at twice the size, for smooth lines
-                image = F.avg_pool2d(stylise(render(values, resolution=2 * resolution).image, style), 2)
-            images[part] = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-            masks[part] = rendered.mask.numpy()
-            bar.update(part.stop - part.start)
-    images.flush()
-    masks.flush()
-    os.replace(partial, folder)
 
 
 class ImageMaskFolder(Dataset):

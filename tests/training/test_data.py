@@ -1,6 +1,9 @@
 """Training data: order that resumes exactly, folders with broken files, the render cache."""
 
 import itertools
+import os
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from sfhub.portraits import (
     sample_attributes,
 )
 from sfhub.portraits.attributes import attributes_from_vector
+from sfhub.training import render_cache
 from sfhub.training.data import (
     BatchOrder,
     ImageMaskFolder,
@@ -72,6 +76,122 @@ def test_renders_are_made_once_with_their_masks(tmp_path):
     assert torch.equal(dataset[5], again[5]) and dataset[5].shape == (3, 32, 32)
     assert dataset.masks.shape == (6, 32, 32) and dataset.masks.max() < len(CLASSES)
     assert np.std(dataset.images) > 10 and len(dataset.attributes["yaw"]) == 6
+
+
+@pytest.fixture
+def renders(monkeypatch):
+    """Resolutions and numbers of portraits that were asked of the renderer."""
+    calls = []
+
+    def counted(values, resolution):
+        calls.append((resolution, len(values["yaw"])))
+        return render(values, resolution)
+
+    monkeypatch.setattr(render_cache, "render", counted)
+    return calls
+
+
+def test_an_opened_folder_renders_a_few_pictures_only_and_may_come_from_another_machine(tmp_path, renders):
+    first = RenderedPortraits(300, 8, seed=3, cache_dir=tmp_path)
+    assert sum(count for _, count in renders) == 300
+    renders.clear()
+    path = tmp_path / "portraits-8-300-3" / "images.npy"
+    images = np.load(path)
+    images[::7] += images[::7] < 255  # rounded differently
+    np.save(path, images)
+    again = RenderedPortraits(300, 8, seed=3, cache_dir=tmp_path)
+    assert np.array_equal(again.images, images) and len(first) == 300
+    assert sum(count for _, count in renders) < 100
+
+
+def test_pictures_of_another_renderer_are_never_trained_on_and_left_to_who_does(tmp_path, monkeypatch, caplog):
+    old = RenderedPortraits(70, 16, seed=3, cache_dir=tmp_path)
+    wearing = old.attributes["hat"] > 0
+    assert 0 < wearing.sum() < 60
+
+    def with_new_hats(values, resolution):
+        drawn = render(values, resolution)
+        drawn.image[:, :, 0, :6] *= (values["hat"] == 0)[:, None, None]
+        return drawn
+
+    monkeypatch.setattr(render_cache, "render", with_new_hats)
+    new = RenderedPortraits(70, 16, seed=3, cache_dir=tmp_path)
+    assert Path(new.images.filename).parent.name == "portraits-16-70-3.1"
+    assert "drawn by another version" in caplog.text
+    changed = torch.from_numpy((new.images != old.images).any(axis=(1, 2, 3)))
+    assert torch.equal(changed, wearing)
+    monkeypatch.undo()
+    assert Path(RenderedPortraits(70, 16, seed=3, cache_dir=tmp_path).images.filename) == Path(old.images.filename)
+
+
+def test_portraits_that_are_drawn_from_another_distribution_are_rendered_anew(tmp_path, monkeypatch):
+    RenderedPortraits(70, 8, seed=3, cache_dir=tmp_path)
+    monkeypatch.setattr(RenderedPortraits, "_draw", lambda self, count, seed: (sample_attributes(count, seed=9), {}))
+    other = RenderedPortraits(70, 8, seed=3, cache_dir=tmp_path)
+    assert torch.equal(other.attributes["yaw"], sample_attributes(70, seed=9)["yaw"])
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_killed_rendering_goes_on_where_it_was_unless_the_renderer_changed(tmp_path, monkeypatch, changed):
+    class Killed(BaseException):
+        pass
+
+    class Renderer:
+        rendered = 0
+        gain = 1.0
+
+        def __call__(self, values, resolution):
+            self.rendered += len(values["yaw"])
+            if self.rendered > 250:
+                raise Killed
+            drawn = render(values, resolution)
+            drawn.image.mul_(self.gain)
+            return drawn
+
+    renderer = Renderer()
+    monkeypatch.setattr(render_cache, "render", renderer)
+    with pytest.raises(Killed):
+        StyledPortraits(300, 8, "ink", seed=3, cache_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["portraits-ink-8-300-3.partial"]
+    renderer.rendered, renderer.gain = -10_000, 0.5 if changed else 1.0
+    resumed = StyledPortraits(300, 8, "ink", seed=3, cache_dir=tmp_path)
+    work = 2 * (300 if changed else 300 - 64)
+    assert work <= renderer.rendered + 10_000 <= work + 2 * 100
+    whole = StyledPortraits(300, 8, "ink", seed=3, cache_dir=tmp_path / "whole")
+    assert np.array_equal(resumed.images, whole.images)
+    assert {path.name for path in Path(resumed.images.filename).parent.iterdir()} == {
+        *("attributes.npy", "images.npy", "masks.npy")
+    }
+
+
+def test_what_killed_runs_have_left_goes_with_the_next_rendering(tmp_path):
+    names = {
+        "gone": "portraits-8-4-3.4194304.partial",
+        "other": "portraits-8-5-3.partial",
+        "old": "paired-8-4-1.partial",
+    }
+    names["alive"] = f"portraits-8-4-3.{os.getpid()}.partial"
+    for name in names.values():
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / names["old"], (0, 0))
+    RenderedPortraits(4, 8, seed=3, cache_dir=tmp_path)
+    left = {path.name for path in tmp_path.glob("*.partial")}
+    assert left == {names["other"], names["alive"]}
+
+
+def test_two_processes_render_a_set_once(tmp_path, renders):
+    sets = [None, None]
+
+    def work(index):
+        sets[index] = RenderedPortraits(130, 8, seed=3, cache_dir=tmp_path)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(sets[0].images, sets[1].images)
+    assert sum(count for _, count in renders) < 130 + 100
 
 
 def test_a_mirrored_pair_is_the_picture_of_the_mirrored_attributes(tmp_path):
