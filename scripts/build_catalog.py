@@ -58,8 +58,9 @@ def main(
         truncation_psi=psi,
     )
     catalog.save_pretrained(out)
-    for region, how in (catalog.config.defaults or {}).items():
-        logging.info("%s: %.0f%% at %.1f : 1, by %s", region, 100 * how["transfer"], how["leak"], how)
+    for region, figures in (catalog.config.measured or {}).items():
+        how = catalog.config.defaults[region]
+        logging.info("%s: %.0f%% at %.1f : 1, by %s", region, 100 * figures["transfer"], figures["selectivity"], how)
 
 
 if __name__ == "__main__":

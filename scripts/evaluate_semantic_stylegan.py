@@ -153,7 +153,7 @@ def locality(
     psi: Psi = 0.7,
     device: Device = "cpu",
 ) -> None:
-    """Transfer and leak of every region, and how far the mask moves when only texture is exchanged."""
+    """Transfer and selectivity of every region, and how far the mask moves when only texture is exchanged."""
     pipe = _load(model, parser, device)
     rows = measure_locality(
         pipe.generator, pipe.parser, regions=region or None, pairs=pairs, seed=seed, truncation_psi=psi

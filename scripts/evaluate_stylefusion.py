@@ -153,7 +153,7 @@ def locality(
     psi: Psi = 0.7,
     device: Device = "cpu",
 ) -> None:
-    """Transfer and leak of every region, beside Editing in Style on the same pairs."""
+    """Transfer and selectivity of every region, beside Editing in Style on the same pairs."""
     pipe, network = _load(model, hierarchy, device)
     if pipe.catalog is None:
         raise InputError(f"The model {model} has no region catalog; build one with scripts/build_catalog.py.")

@@ -1,4 +1,4 @@
-"""Measure how well each region of a model can be edited alone: transfer against leak, see `sfhub.regions.separability`.
+"""Measure how well each region of a model can be edited alone: transfer and selectivity (`sfhub.regions.separability`).
 
     python scripts/measure_separability.py --generator runs/portraits128/ema --catalog runs/catalog \\
         --parser runs/parser --out runs/separability
@@ -35,7 +35,7 @@ def main(
     psi: Annotated[float, typer.Option(help="Truncation of all images.")] = 0.7,
     device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
 ) -> None:
-    """Measure transfer against leak for every region."""
+    """Measure transfer against selectivity for every region."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     network = StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval()
     masks = PortraitParser.from_pretrained(parser).to(device).eval() if parser else None

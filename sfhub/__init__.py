@@ -21,7 +21,7 @@ _HOME_OF = {
     "StyleGAN2Generator": "sfhub.models.stylegan2",
     "StyleGANPipeline": "sfhub.pipelines.stylegan",
     "open_pipeline": "sfhub.pipelines.families",
-    "redo": "sfhub.pipelines.remake",
+    "redo": "sfhub.pipelines.redo",
 }
 
 __all__ = ["__version__", *sorted(_HOME_OF)]

@@ -126,7 +126,7 @@ def mix(
         str | None,
         typer.Option(
             help="Of a StyleGAN2: fusion (StyleFusion, the default where the model has a hierarchy), or by Editing in "
-            "Style catalog (each region's best), influence, activation."
+            "Style catalog (each region's best), influence, contribution."
         ),
     ] = None,
     psi: Psi = 0.7,
@@ -140,7 +140,8 @@ def mix(
         option: dict(_pair(text, f"--{option}", "hair=2") for text in values or ()) for option, values in given.items()
     }
     names = [name for sources in texts.values() for name in sources]
-    strengths = parse_strengths(strength or (), [*names, *(["layout"] if layout is not None else [])])
+    posed = ["layout"] if layout is not None and "layout" not in names else []
+    strengths = parse_strengths(strength or (), [*names, *posed])
     pipe = _load(model, revision, device)
     picture = partial(_picture, pipe, psi=psi)
     options = {"shape": texts["shape"], "texture": texts["texture"], "layout": layout, "method": method}
@@ -149,7 +150,7 @@ def mix(
     for name in options.keys() & {"shape", "texture"}:
         options[name] = {each: picture(text) for each, text in texts[name].items()}
     if "layout" in options:
-        options["layout"] = picture(layout)
+        options |= {"layout": picture(layout), "layout_strength": strengths.pop("layout") if posed else None}
     sources = {name: picture(text) for name, text in texts["region"].items()}
     _save(pipe.mix(picture(base), sources, strengths, **options), out)
 
@@ -203,11 +204,11 @@ def redo(
 ) -> None:
     """Make a picture again from the recipe that it carries."""
     from sfhub.images.pixels import open_picture
-    from sfhub.pipelines.remake import redo as remake
+    from sfhub.pipelines.redo import redo as redo_picture
 
     _quiet_libraries()
     behind = None if background is None else open_picture(background)
-    _save(remake(image, model, device=device, background=behind), out)
+    _save(redo_picture(image, model, device=device, background=behind), out)
 
 
 # Reading arguments --------------------------------------------------------------------------------------------------
@@ -289,11 +290,11 @@ def _check_mix_options(pipe: "GeneratorPipeline", names: Sequence[str]) -> None:
 
 def _picture(pipe: "GeneratorPipeline", text: str, psi: float) -> "Sample":
     """The picture of a seed, or that in a PNG file with a recipe."""
-    from sfhub.pipelines.remake import redo as remake
+    from sfhub.pipelines.redo import redo as redo_picture
 
     if text.isdecimal():
         return pipe.sample(int(text), truncation_psi=psi)[0]
-    return remake(text, pipe)
+    return redo_picture(text, pipe)
 
 
 def _make_folder(folder: Path) -> None:

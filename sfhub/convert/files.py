@@ -23,7 +23,7 @@ from .unpickler import CONTAINERS, Budget, Refusal, Unpickler
 __all__ = ["safe_load"]
 
 MAX_FILE = 4 * 2**30  # ten times NVIDIA's largest
-KNOWN = {**CONTAINERS, **ARRAYS, **NESTED, **PERSISTENT}
+ALLOWED_GLOBALS = {**CONTAINERS, **ARRAYS, **NESTED, **PERSISTENT}
 OTHER_KINDS = (
     (b"version https://git-lfs", "is a Git LFS pointer and not the file itself; run `git lfs pull`"),
     (b"\x89PNG", "is a PNG picture"),
@@ -102,16 +102,16 @@ def _decode(data: bytearray) -> object:
     view = memoryview(data).toreadonly()
     budget = Budget(tensor_bytes=len(data), nested_bytes=len(data))
     if data.startswith(b"PK"):
-        return read_zip(view, KNOWN, budget)
+        return read_zip(view, ALLOWED_GLOBALS, budget)
     if _is_safetensors(data):
         return _read_safetensors(data)
     if is_legacy(view):
-        return read_legacy(view, KNOWN, budget)
+        return read_legacy(view, ALLOWED_GLOBALS, budget)
     if data[0] not in b"\x80c(}]":  # PROTO, or what a pickle without it usually begins with
         raise Refusal(
             f"it begins with {bytes(data[:8])!r}, unlike a checkpoint; give a .pt, .pth, .pkl or .safetensors file"
         )
-    return Unpickler(view, 0, KNOWN, budget).load()
+    return Unpickler(view, 0, ALLOWED_GLOBALS, budget).load()
 
 
 def _is_safetensors(data: bytearray) -> bool:

@@ -85,7 +85,7 @@ def split_code(generator: SemanticStyleGANGenerator, code: Tensor) -> tuple[Tens
 
 def join_code(w_plus: Tensor, arrangement: Arrangement | None = None, *, always: bool = False) -> Tensor:
     """The inverse of `split_code`; an arrangement that changes nothing is left out, unless `always` is set."""
-    parts = [w_plus.flatten(1)]
+    pieces = [w_plus.flatten(1)]
     if arrangement is not None and (always or not arrangement.is_neutral):
-        parts += [arrangement.presence, arrangement.move.flatten(1), arrangement.zoom]
-    return torch.cat(parts, dim=1)
+        pieces += [arrangement.presence, arrangement.move.flatten(1), arrangement.zoom]
+    return torch.cat(pieces, dim=1)

@@ -83,5 +83,5 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def transfer_cell(row: Mapping) -> str:
-    """Transfer at leak of one row of `sfhub.regions.separability`, `-` if no pair counted."""
-    return f"{100 * row['transfer']:.0f}% at {row['leak']:.1f} : 1" if row["pairs"] else "-"
+    """Transfer at selectivity of one row of `sfhub.regions.separability`, `-` if no pair counted."""
+    return f"{100 * row['transfer']:.0f}% at {row['selectivity']:.1f} : 1" if row["pairs"] else "-"

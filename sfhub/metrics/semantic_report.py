@@ -249,7 +249,7 @@ def _beside(sample: Picture, labels: np.ndarray, depths: np.ndarray) -> list[np.
 
 
 def locality_table(rows: Sequence[dict]) -> str:
-    """Transfer at leak of shape and texture together and apart, and how far the mask moves.
+    """Transfer at selectivity of shape and texture together and apart, and how far the mask moves.
 
     Args:
         rows: as `measure_locality` gives them.

@@ -1,6 +1,6 @@
 """How local a SemanticStyleGAN is, and how well its masks tell what its pictures show.
 
-    measure_locality      transfer and leak (`sfhub.regions.separability`), shape and texture together and apart
+    measure_locality      transfer and selectivity (`sfhub.regions.separability`), shape and texture together and apart
     mask_movement         how many pixels of the mask change their class in an exchange of codes
     measure_masks         overlap of the generated masks with a parser's on the same pictures
 
@@ -83,7 +83,7 @@ def measure_locality(
     batch_size: int = 32,
     progress: bool = True,
 ) -> list[dict]:
-    """Transfer and leak of every region, and how far the generator's own mask moves.
+    """Transfer and selectivity of every region, and how far the generator's own mask moves.
 
     Args:
         G: the generator.
@@ -94,7 +94,7 @@ def measure_locality(
         progress: show bars.
 
     Returns:
-        One row per region and part (`both`, `shape`, `texture`): `region`, `part`, `transfer`, `leak`, `spill`, `pairs`
+        One row per region and part (`both`, `shape`, `texture`): `region`, `part`, what `Separability` holds
         and `moved`, the share of the mask's pixels that change their class, over all pairs whose base shows the region
         (None if none does).
 
@@ -107,7 +107,7 @@ def measure_locality(
     base, reference = sample_codes(G, 2 * pairs, seed, truncation_psi).unflatten(0, (pairs, 2)).unbind(dim=1)
     mixers = {region: exchange_mixer(G, classes, PARTS) for region, classes in indices.items()}
     render, names = _renderer(G, parser)
-    labels = {region: _labels(names, known.parts(region)) for region in regions}
+    labels = {region: _labels(names, known.covered_by(region)) for region in regions}
     results = measure_mixers(render, base, reference, mixers, labels, batch_size=batch_size, progress=progress)
     rows = []
     for region in tqdm(regions, desc="Masks", disable=not progress):

@@ -1,4 +1,4 @@
-"""Transfer against leak for every region of a model: curves over both relevances, a table, a plot and JSON."""
+"""Transfer against selectivity for every region of a model: curves over both relevances, a table, a plot and JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sfhub.metrics.figures import make_folder, markdown, transfer_cell
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.build import candidate_queries
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.masks import Parser
-from sfhub.regions.separability import WANTED_LEAK, measure_queries
+from sfhub.regions.separability import WANTED_SELECTIVITY, measure_queries
 
 __all__ = ["markdown_table", "measure_curves", "plot_curves", "save_report"]
 
@@ -31,7 +32,7 @@ def measure_curves(
     batch_size: int = 64,
     progress: bool = True,
 ) -> list[dict]:
-    """Transfer and leak of the default query and of a range of queries, for every region.
+    """Transfer and selectivity of the default query and of a range of queries, for every region.
 
     Args:
         generator, catalog, parser, pairs, seed, truncation_psi, batch_size, progress: see
@@ -40,7 +41,7 @@ def measure_curves(
 
     Returns:
         One row per region and query: `region`, `method` (`default` for the default query), `mode`, `params`, `channels`
-        (number of styles that move), `transfer`, `leak`, `spill` and `pairs`.
+        (number of styles that move), `transfer`, `selectivity`, `spill` and `pairs`.
     """
     plan: dict[str, list[tuple[dict, Tensor]]] = {}
     for region in catalog.regions:
@@ -67,7 +68,7 @@ def measure_curves(
 
 
 def markdown_table(rows: Iterable[dict]) -> str:
-    """Per region the default query, and for each relevance the largest transfer at a leak of 4 : 1 or better.
+    """Per region the default query, and for each relevance the largest transfer at a selectivity of 4 : 1 or better.
 
     Args:
         rows: as `measure_curves` gives them.
@@ -76,22 +77,22 @@ def markdown_table(rows: Iterable[dict]) -> str:
     header = [
         "region",
         "pairs",
-        "default: transfer at leak",
+        "default: transfer at selectivity",
         *(f"{method}: most at 4 : 1 or better" for method in METHODS),
     ]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for region in dict.fromkeys(row["region"] for row in rows):
         own = [row for row in rows if row["region"] == region]
-        cells = [region, str(own[0]["pairs"]), _cell(next(row for row in own if row["method"] == DEFAULT))]
+        cells = [region, str(own[0]["pairs"]), transfer_cell(next(row for row in own if row["method"] == DEFAULT))]
         for method in METHODS:
-            enough = [row for row in own if row["method"] == method and row["leak"] >= WANTED_LEAK]
-            cells.append(_cell(max(enough, key=lambda row: row["transfer"])) if enough else "-")
+            enough = [row for row in own if row["method"] == method and row["selectivity"] >= WANTED_SELECTIVITY]
+            cells.append(transfer_cell(max(enough, key=lambda row: row["transfer"])) if enough else "-")
         lines.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    return markdown(header, lines)
 
 
 def plot_curves(rows: Iterable[dict], path: str | Path) -> None:
-    """Draw transfer against leak, one panel per region, as a PNG.
+    """Draw transfer against selectivity, one panel per region, as a PNG.
 
     Args:
         rows: as `measure_curves` gives them.
@@ -107,17 +108,17 @@ def plot_curves(rows: Iterable[dict], path: str | Path) -> None:
     for panel, region in zip(panels, regions, strict=False):
         for (method, mode), points in _curves(row for row in rows if row["region"] == region):
             # In the order of the rows, from cautious to bold.
-            leak, transfer = [row["leak"] for row in points], [100 * row["transfer"] for row in points]
+            selectivity, transfer = [row["selectivity"] for row in points], [100 * row["transfer"] for row in points]
             style = (
                 {"marker": "*", "markersize": 14, "linestyle": "", "color": "black"}
                 if method == DEFAULT
-                else {"marker": ".", "linestyle": "--" if method == "activation" else "-"}
+                else {"marker": ".", "linestyle": "--" if method == "contribution" else "-"}
             )
-            panel.plot(leak, transfer, label=method if method == DEFAULT else f"{method}, {mode}", **style)
-        panel.axvline(WANTED_LEAK, color="grey", linewidth=0.8)
+            panel.plot(selectivity, transfer, label=method if method == DEFAULT else f"{method}, {mode}", **style)
+        panel.axvline(WANTED_SELECTIVITY, color="grey", linewidth=0.8)
         panel.set_xscale("log", base=2)
         panel.xaxis.set_major_formatter(ScalarFormatter())
-        panel.set(title=region, xlabel="leak (inside : outside)", ylabel="transfer (%)", ylim=(0, 105))
+        panel.set(title=region, xlabel="selectivity (inside : outside)", ylabel="transfer (%)", ylim=(0, 105))
     for panel in panels[len(regions) :]:
         panel.set_axis_off()
     handles = {
@@ -135,17 +136,12 @@ def save_report(rows: Sequence[dict], out_dir: str | Path, **settings: object) -
         out_dir: made if it is not there.
         settings: kept in the JSON beside the rows (pairs, seed, ...).
     """
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    out_dir = make_folder(out_dir)
     table = markdown_table(rows)
     (out_dir / "separability.json").write_text(json.dumps({**settings, "rows": list(rows)}, indent=1))
     (out_dir / "separability.md").write_text(table)
     plot_curves(rows, out_dir / "separability.png")
     return table
-
-
-def _cell(row: dict) -> str:
-    return f"{100 * row['transfer']:.0f}% at {row['leak']:.1f} : 1" if row["pairs"] else "-"
 
 
 def _curves(rows: Iterable[dict]) -> Iterable[tuple[tuple[str, str], list[dict]]]:

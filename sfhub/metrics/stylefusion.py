@@ -4,7 +4,7 @@
     region_distances      Fréchet distance of pictures with one region changed   table 1
     transfer_grid         a region of several references in several poses        figure 15
     sibling_strips        a network's two regions, changed in turn               figure 16
-    measure_locality      transfer and leak (`sfhub.regions.separability`) beside *Editing in Style*
+    measure_locality      transfer and selectivity (`sfhub.regions.separability`) beside *Editing in Style*
 
 In all of them a region takes another code's look while every layout stays the base's, so pose is not what changes.
 `sfhub.metrics.stylefusion_report` draws and saves the results.
@@ -35,7 +35,7 @@ from sfhub.regions.separability import Mixer, Separability, measure_mixers
 
 __all__ = [
     "EDITING_IN_STYLE",
-    "FUSION",
+    "STYLE_FUSION",
     "difference_maps",
     "head_turn",
     "measure_locality",
@@ -45,7 +45,7 @@ __all__ = [
     "transfer_grid",
 ]
 
-FUSION, EDITING_IN_STYLE = "StyleFusion", "Editing in Style"
+STYLE_FUSION, EDITING_IN_STYLE = "StyleFusion", "Editing in Style"
 """Names of the two ways of mixing in the rows of `measure_locality`."""
 
 TURNED = 15.0
@@ -219,7 +219,7 @@ def sibling_strips(
     }
 
 
-# Transfer and leak --------------------------------------------------------------------------------------------------
+# Transfer and selectivity -------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -238,7 +238,7 @@ def measure_locality(
     batch_size: int = 64,
     progress: bool = True,
 ) -> list[dict]:
-    """Transfer and leak of a hierarchy, region by region, beside *Editing in Style* on the same pairs.
+    """Transfer and selectivity of a hierarchy, region by region, beside *Editing in Style* on the same pairs.
 
     Where a node covers several regions of the catalog, *Editing in Style* gives all of them the reference as source.
 
@@ -249,16 +249,16 @@ def measure_locality(
         pairs, seed, truncation_psi: the pairs are those of `sfhub.regions.separability.measure_queries`.
         turn: images -> turn of the head in degrees `[B]`; if given, the pairs that differ by `TURNED` or more are
             measured once more by themselves.
-        curves: also range over queries from both relevances, and say how much *Editing in Style* leaks at best where it
-            transfers as much as the hierarchy.
+        curves: also range over queries from both relevances, and say how selective *Editing in Style* is at best where
+            it transfers as much as the hierarchy.
         batch_size: images in one synthesis.
         progress: show bars.
 
     Returns:
         One row per set of pairs, region and method: `pairs_with` ("any poses", "different poses", or "one layout", in
         which every reference was brought into the layout of its base first, so that pose is no part of what a swap
-        changes), `region`, `method` (`FUSION` or `EDITING_IN_STYLE`), `transfer`, `leak`, `spill` and `pairs`; with
-        `curves` the row of *Editing in Style* has `leak_at_same_transfer` (None if it never transfers as much).
+        changes), `region`, `method` (`STYLE_FUSION` or `EDITING_IN_STYLE`) and what `Separability` holds; with `curves`
+        the row of *Editing in Style* has `selectivity_at_same_transfer` (None if it never transfers as much).
 
     Raises:
         InputError: for a node that is not in the tree or covers a region that the catalog does not have, or parts of
@@ -285,16 +285,16 @@ def measure_locality(
         base, reference = part.unbind(dim=1)
         results = measure_mixers(render, base, reference, mixers, labels, batch_size=batch_size, progress=progress)
         for node, (fused, default, *others) in results.items():
-            rows.append({"pairs_with": name, "region": node, "method": FUSION, **asdict(fused)})
+            rows.append({"pairs_with": name, "region": node, "method": STYLE_FUSION, **asdict(fused)})
             rows.append({"pairs_with": name, "region": node, "method": EDITING_IN_STYLE, **asdict(default)})
             if curves:
-                rows[-1]["leak_at_same_transfer"] = leak_at([default, *others], fused.transfer)
+                rows[-1]["selectivity_at_same_transfer"] = selectivity_at([default, *others], fused.transfer)
     return rows
 
 
-def leak_at(results: Sequence[Separability], transfer: float) -> float | None:
-    """The best leak (inside : outside) that any of these ways of mixing has at `transfer` or more, None if none has."""
-    return max((each.leak for each in results if each.transfer >= transfer), default=None)
+def selectivity_at(results: Sequence[Separability], transfer: float) -> float | None:
+    """The best selectivity that any of these ways of mixing has at `transfer` or more, None if none has."""
+    return max((each.selectivity for each in results if each.transfer >= transfer), default=None)
 
 
 def head_turn(parser: PortraitParser, images: Tensor) -> Tensor:
@@ -308,7 +308,7 @@ def _both(hierarchy: FusionHierarchy, catalog: RegionCatalog, node: str, rows: l
     """The hierarchy, *Editing in Style* with the default queries and, for curves, with bolder and bolder ones."""
     default, queries = list(catalog.default_queries[rows]), []
     if curves:
-        for relevance in (getattr(catalog, METHODS[method])[rows].amax(dim=0) for method in METHODS):
+        for relevance in (catalog.relevance(method)[rows].amax(dim=0) for method in METHODS):
             ordered = relevance.sort(descending=True).values
             queries += [threshold_query(relevance, ordered[count].item()) for count in _ladder(len(ordered))]
 

@@ -18,7 +18,7 @@ from sfhub.metrics.figures import (
     save_pictures,
     transfer_cell,
 )
-from sfhub.metrics.stylefusion import EDITING_IN_STYLE, FUSION
+from sfhub.metrics.stylefusion import EDITING_IN_STYLE, STYLE_FUSION
 
 __all__ = [
     "locality_table",
@@ -76,14 +76,14 @@ def save_distances(distances: Mapping[str, float], out_dir: str | Path, **settin
 
 
 def locality_table(rows: Sequence[dict]) -> str:
-    """Transfer at leak of both ways of mixing, per region and set of pairs.
+    """Transfer at selectivity of both ways of mixing, per region and set of pairs.
 
     Args:
         rows: as `measure_locality` gives them.
     """
-    header = ["region", "pairs", FUSION, EDITING_IN_STYLE]
-    curves = any("leak_at_same_transfer" in row for row in rows)
-    header += [f"{EDITING_IN_STYLE}, best leak at the transfer of {FUSION}"] if curves else []
+    header = ["region", "pairs", STYLE_FUSION, EDITING_IN_STYLE]
+    curves = any("selectivity_at_same_transfer" in row for row in rows)
+    header += [f"{EDITING_IN_STYLE}, best selectivity at the transfer of {STYLE_FUSION}"] if curves else []
     tables = []
     for name in dict.fromkeys(row["pairs_with"] for row in rows):
         lines = []
@@ -91,9 +91,9 @@ def locality_table(rows: Sequence[dict]) -> str:
         for region in dict.fromkeys(row["region"] for row in own):
             fused, edited = (
                 next(row for row in own if (row["region"], row["method"]) == (region, method))
-                for method in (FUSION, EDITING_IN_STYLE)
+                for method in (STYLE_FUSION, EDITING_IN_STYLE)
             )
-            best = edited.get("leak_at_same_transfer")
+            best = edited.get("selectivity_at_same_transfer")
             extra = ["-" if best is None else f"{best:.1f} : 1"] if curves else []
             lines.append([region, str(fused["pairs"]), transfer_cell(fused), transfer_cell(edited), *extra])
         tables.append(f"Pairs with {name}:\n\n{markdown(header, lines)}")
@@ -146,7 +146,7 @@ def save_attributes(
 
 
 def _plot_locality(rows: Sequence[dict], path: Path) -> None:
-    """Bars of transfer and of leak, both methods side by side, one row of panels per set of pairs."""
+    """Bars of transfer and of selectivity, both methods side by side, one row of panels per set of pairs."""
     from matplotlib.figure import Figure
 
     sets = list(dict.fromkeys(row["pairs_with"] for row in rows))
@@ -154,9 +154,9 @@ def _plot_locality(rows: Sequence[dict], path: Path) -> None:
     panels = figure.subplots(len(sets), 2, squeeze=False)
     for line, name in zip(panels, sets, strict=True):
         for panel, (measure, factor, unit) in zip(
-            line, [("transfer", 100, "%"), ("leak", 1, "inside : outside")], strict=True
+            line, [("transfer", 100, "%"), ("selectivity", 1, "inside : outside")], strict=True
         ):
-            for shift, method in ((-0.2, FUSION), (0.2, EDITING_IN_STYLE)):
+            for shift, method in ((-0.2, STYLE_FUSION), (0.2, EDITING_IN_STYLE)):
                 own = [row for row in rows if (row["pairs_with"], row["method"]) == (name, method)]
                 places = [place + shift for place in range(len(own))]
                 panel.bar(places, [factor * row[measure] for row in own], 0.4, label=method)

@@ -37,6 +37,8 @@ __all__ = [
 INDEX = "model_index.json"
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model"
+# Key of a configuration for figures that say how good a component is and change nothing in its pictures.
+MEASURED = "measured"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 # Above every count, width and resolution in a configuration; a million layers take long to build even without weights.
 MAX_INTEGER = 2**16
@@ -203,16 +205,20 @@ def _weight_files(folder: Path, variant: str | None) -> list[Path]:
 def content_hash(folder: Path) -> str:
     """`sha256:` and a digest of all that determines the results of a model folder.
 
-    Weights and configurations count; cards, and what saving writes into configurations by the way (the version of
-    diffusers, where the model was loaded from), do not.
+    Weights and configurations count; cards, what was measured of a component (`measured` in its configuration), and
+    what saving writes into configurations by the way (the version of diffusers, where the model was loaded from), do
+    not.
     """
-    parts = [folder] if is_bare(folder) else [folder / name for name in component_classes(read_json(folder / INDEX))]
+    names = component_classes(read_json(folder / INDEX)) if not is_bare(folder) else [""]
     digest = hashlib.sha256()
-    for part in sorted(parts):
-        name = "" if part is folder else part.name
-        config = {key: value for key, value in read_json(part / CONFIG).items() if not key.startswith("_")}
+    for component, name in sorted((folder / name, name) for name in names):
+        config = {
+            key: value
+            for key, value in read_json(component / CONFIG).items()
+            if not key.startswith("_") and key != MEASURED
+        }
         digest.update(json.dumps([name, config], sort_keys=True).encode())
-        for file in sorted(part.glob("*.safetensors")):
+        for file in sorted(component.glob("*.safetensors")):
             with open(file, "rb") as opened:
                 while block := opened.read(2**20):
                     digest.update(block)

@@ -160,18 +160,18 @@ class GeneratorPipeline(SfhubPipeline):
         """Names of the regions that can be mixed."""
         return self.region_names.regions
 
-    def parts(self, region: str) -> tuple[str, ...]:
+    def covered_by(self, region: str) -> tuple[str, ...]:
         """Which of the names that `segment` labels pixels by a region covers.
 
         Raises:
             InputError: if there is no such region.
         """
-        return self.region_names.parts(region)
+        return self.region_names.covered_by(region)
 
     # Steps of recipes -----------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def remake(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
+    def redo(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
         """Follow the steps of a checked recipe (`check_recipe`) with this pipeline's model.
 
         Args:
@@ -253,13 +253,29 @@ class GeneratorPipeline(SfhubPipeline):
 
     # Checks ---------------------------------------------------------------------------------------------------------
 
-    def _strengths(self, names: Sequence[str], strength: float | Mapping[str, float]) -> list[float]:
-        if not isinstance(strength, Mapping):
-            return [check_number(strength, 0, 1, "Strength")] * len(names)
-        for name in strength:
-            if name not in names:
-                raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
-        return [check_number(strength.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
+    def _strengths(
+        self,
+        names: Sequence[str],
+        strength: float | Mapping[str, float],
+        layout: Samples | None,
+        layout_strength: float | None,
+    ) -> tuple[list[float], float | None]:
+        """The strength of the source of each region, and that of the layout's, None if there is none."""
+        if layout is None and layout_strength is not None:
+            raise InputError("The layout has a strength but no source; give it one or leave the strength out.")
+        by_name = dict(strength) if isinstance(strength, Mapping) else None
+        if by_name is None:
+            found = [check_number(strength, 0, 1, "Strength")] * len(names)
+            rest = strength
+        else:
+            # sfhub 0.1.0 knew the layout's strength by a name, which a region may have.
+            rest = by_name.pop("layout", 1.0) if layout is not None and "layout" not in names else 1.0
+            for name in by_name:
+                if name not in names:
+                    raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
+            found = [check_number(by_name.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
+        pose = rest if layout_strength is None else layout_strength
+        return found, None if layout is None else check_number(pose, 0, 1, "The strength of the layout")
 
     def _positions(self, steps: int) -> list[float]:
         """Where the pictures of a film stand between the first and the last."""

@@ -59,8 +59,8 @@ class Component:
     depth: np.ndarray
 
 
-KNOWN = 1.2
-"""Positions up to which a class is shown; 1 is the border of the pictures it learned from."""
+LAST_POSITION = 1.2
+"""How far out a class is shown; 1 is the border of the pictures that the generator learned from."""
 
 ABSENT = -30.0
 """Depth of what is not there."""
@@ -95,6 +95,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         shape: Mapping[str, Samples] | None = None,
         texture: Mapping[str, Samples] | None = None,
         layout: Samples | None = None,
+        layout_strength: float | None = None,
     ) -> Sample | list[Sample]:
         """Give regions of `base` the shape and the texture they have in other pictures.
 
@@ -102,10 +103,10 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             base: the picture to change, or a batch of them. What was composed in it stays.
             regions: region -> its source, a picture or a batch. Batches have one common length. A class given by its
                 own name wins over a region that covers it.
-            strength: 0 (keep the base) to 1, for everything or by region, 1 where a region is not named; that of the
-                layout has the name "layout".
+            strength: 0 (keep the base) to 1, for everything or by region, 1 where a region is not named.
             shape, texture: region -> the source of only this; wins over `regions`.
             layout: the picture whose base codes (pose, coarse structure of everything but the background) are taken.
+            layout_strength: that of the layout; None for `strength` if it is one number, else 1.
 
         Returns:
             One picture if everything given was one picture, else a list.
@@ -118,10 +119,11 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         if not entries and layout is None:
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
         for name, _, _ in entries:
-            self.parts(name)
+            self.covered_by(name)
         names, parts, sources = zip(*entries, strict=True) if entries else ((), (), ())
-        strengths = self._strengths([*names, *(["layout"] if layout is not None else [])], strength)
-        step = MixBySemantic(names, parts, tuple(strengths), layout is not None)
+        strengths, pose = self._strengths(names, strength, layout, layout_strength)
+        taken = (*strengths, *([] if pose is None else [pose]))
+        step = MixBySemantic(names, parts, taken, pose is not None)
         return self.render(step, base, *sources, *([] if layout is None else [layout]))
 
     __call__ = mix
@@ -300,12 +302,12 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         return self._synthesis(codes).image
 
     def _synthesis(self, codes: Sequence[Tensor]) -> SemanticStyleGANOutput:
-        parts = [self._split(code) for code in codes]
-        w_plus = torch.cat([w_plus for w_plus, _ in parts])
-        if all(arrangement.is_neutral for _, arrangement in parts):
+        rows, arrangements = zip(*map(self._split, codes), strict=True)
+        w_plus = torch.cat(rows)
+        if all(each.is_neutral for each in arrangements):
             return self.generator.synthesis(w_plus)
-        presence = torch.cat([arrangement.presence for _, arrangement in parts])
-        coords = self._coordinates([arrangement for _, arrangement in parts])
+        presence = torch.cat([each.presence for each in arrangements])
+        coords = self._coordinates(arrangements)
         hidden, depths = self.generator.local(w_plus, coords)
         return self.generator.assemble(hidden, _within(depths, coords), presence)
 
@@ -391,6 +393,6 @@ def _within(depths: Tensor, coords: Tensor | None) -> Tensor:
     """
     if coords is None:
         return depths
-    outside = (coords if coords.ndim == 5 else coords[None]).abs().amax(dim=2) > KNOWN
+    outside = (coords if coords.ndim == 5 else coords[None]).abs().amax(dim=2) > LAST_POSITION
     outside[:, 0] = False  # the background goes on
     return depths.masked_fill(outside, ABSENT)

@@ -17,7 +17,7 @@ from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.generator import GeneratorPipeline, Samples
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
-from sfhub.regions.catalog import METHODS, RegionCatalog
+from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
 from sfhub.regions.names import RegionNames
 from sfhub.steps.code import Code
 from sfhub.steps.interpolate import InterpolateStyles
@@ -75,6 +75,7 @@ class StyleGANPipeline(GeneratorPipeline):
         strength: float | Mapping[str, float] = 1.0,
         *,
         layout: Samples | None = None,
+        layout_strength: float | None = None,
         method: str | None = None,
         **query: str | float,
     ) -> Sample | list[Sample]:
@@ -85,11 +86,12 @@ class StyleGANPipeline(GeneratorPipeline):
             regions: region -> its source, a picture or a batch. Batches have one common length. A region that is made
                 of others, such as "face" of the portraits' hierarchy, covers them until they have their own source.
             strength: 0 (keep what is there without the source) to 1, for everything or by region, 1 where a region is
-                not named; that of the layout has the name "layout".
+                not named.
             layout: the picture that pose and place of all regions come from; method `fusion` only.
+            layout_strength: that of the layout; None for `strength` if it is one number, else 1.
             method: `fusion`, the fusion hierarchy; `catalog`, Editing in Style with the query per region that the
-                catalog's maker measured to be best; `activation` or `influence`, Editing in Style with that relevance.
-                None for `fusion` if the model has a hierarchy, else `catalog`.
+                catalog's maker measured to be best; `contribution` or `influence`, Editing in Style with that
+                relevance. None for `fusion` if the model has a hierarchy, else `catalog`.
             **query: for the last two, settings of `RegionCatalog.query` such as `mode="sequential", epsilon=20`;
                 without any, the measured query where it is made from that relevance, else the relevance itself.
 
@@ -104,8 +106,7 @@ class StyleGANPipeline(GeneratorPipeline):
         if not given and layout is None:
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
         way = self._way(method)
-        strengths = self._strengths([*given, *(["layout"] if layout is not None else [])], strength)
-        pose = None if layout is None else strengths.pop()
+        strengths, pose = self._strengths(list(given), strength, layout, layout_strength)
         step, names = way.asked(self, dict(zip(given, strengths, strict=True)), pose, method or way.NAME, query)
         return self.render(step, base, *(given[name] for name in names), *([] if layout is None else [layout]))
 
@@ -148,9 +149,9 @@ class StyleGANPipeline(GeneratorPipeline):
         """The way of mixing that a method stands for, None for the best one that the model has."""
         if method is None:
             return (*self.mix_types, MixByCatalog)[0]
-        if method not in WAYS:
+        if (name := FORMER_NAMES.get(method, method)) not in WAYS:
             raise InputError(f"There is no method {method!r}; choose one of {', '.join(WAYS)}.")
-        return WAYS[method]
+        return WAYS[name]
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from sfhub.regions.masks import Parser, region_shares, render_regions
 from sfhub.regions.naming import PORTRAIT_REGIONS, class_to_region, name_clusters, region_overlap
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
-from sfhub.regions.separability import WANTED_LEAK, Separability, measure_queries
+from sfhub.regions.separability import WANTED_SELECTIVITY, Separability, measure_queries
 from sfhub.regions.ward import name_by_parser, ward_catalog
 
 __all__ = [
@@ -187,7 +187,7 @@ def candidate_queries(
     catalog: RegionCatalog,
     region: str,
     *,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = METHODS,
     modes: Sequence[str] = ("threshold", "sequential"),
 ) -> list[Candidate]:
     """Queries from cautious to bold for one region, from each method and mode.
@@ -197,7 +197,7 @@ def candidate_queries(
     """
     candidates = []
     for method in methods:
-        relevance = getattr(catalog, METHODS[method])[catalog.index(region)]
+        relevance = catalog.relevance(method)[catalog.index(region)]
         ordered = relevance.sort(descending=True).values.tolist()
         grid = {
             "threshold": [{"threshold": ordered[count]} for count in _doubling(len(ordered))],
@@ -216,7 +216,7 @@ def score(result: Separability) -> float:
     Both are shares of what the whole swap changes, so an edit without effect and the whole swap score 0 and a perfect
     edit 1. An edit that changes its region less than four times as much as the rest is marked down in proportion.
     """
-    return (result.transfer - result.spill) * min(1.0, result.leak / WANTED_LEAK)
+    return (result.transfer - result.spill) * min(1.0, result.selectivity / WANTED_SELECTIVITY)
 
 
 def choose_defaults(
@@ -231,7 +231,7 @@ def choose_defaults(
     batch_size: int = 64,
     progress: bool = True,
 ) -> None:
-    """Give every region of the catalog its default query and write down in `config.defaults` how it measured.
+    """Give every region of the catalog its default query; `config` says how it was made and what was measured of it.
 
     The candidate with the best `score` is refined by gradient on other images (`seed + 1`), and both are measured on
     yet others (`seed + 2`), where the better one wins. A region that no pair shows keeps a query of zeros, which edits
@@ -246,7 +246,7 @@ def choose_defaults(
     """
     settings = {"truncation_psi": truncation_psi, "progress": progress}
     measure = partial(measure_queries, generator, catalog, parser=parser, batch_size=batch_size, **settings)
-    methods = [method for method, buffer in METHODS.items() if getattr(catalog, buffer).any()]
+    methods = [method for method in METHODS if catalog.relevance(method).any()]
     candidates = {region: candidate_queries(catalog, region, methods=methods) for region in catalog.regions}
     results = measure(
         {region: torch.stack([entry.query for entry in entries]) for region, entries in candidates.items()},
@@ -270,14 +270,14 @@ def choose_defaults(
         pairs=4 * pairs,
         seed=seed + 2,
     )
-    defaults = {}
+    defaults, figures = {}, {}
     for region, measured in results.items():
         winner = _best(measured)
         entry = finalists[region][winner]
         catalog.default_queries[catalog.index(region)] = entry.query
-        how = {"method": entry.method, "mode": entry.mode, "refined": entry.refined, **entry.params}
-        defaults[region] = {**how, **asdict(measured[winner])}
-    catalog.register_to_config(defaults=defaults)
+        defaults[region] = {"method": entry.method, "mode": entry.mode, "refined": entry.refined, **entry.params}
+        figures[region] = asdict(measured[winner])
+    catalog.register_to_config(defaults=defaults, measured=figures)
 
 
 def _best(measured: Sequence[Separability]) -> int:

@@ -26,10 +26,13 @@ from sfhub.errors import InputError
 from sfhub.models.style_space import check_same_layout
 from sfhub.models.stylegan2 import StyleGAN2Generator
 
-__all__ = ["METHODS", "MODES", "RegionCatalog"]
+__all__ = ["FORMER_NAMES", "METHODS", "MODES", "RegionCatalog"]
 
-METHODS = {"activation": "contribution", "influence": "influence"}
-"""Relevance by the name of its method."""
+METHODS = ("contribution", "influence")
+"""Relevances of style channels; `RegionCatalog` has a buffer of each name."""
+
+FORMER_NAMES = {"activation": "contribution"}
+"""What sfhub 0.1.0 called a relevance, in recipes, catalogs and calls."""
 
 MODES = {"sequential": sequential_query, "simultaneous": simultaneous_query, "threshold": threshold_query}
 """Ways to make a query from a relevance; their keyword arguments are those of `RegionCatalog.query`."""
@@ -52,8 +55,10 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         style_layers: name and width of every style layer in the order of S; with `resolution` this is the fingerprint
             by which another generator is refused.
         class_regions: for every class of the parser that named the clusters the index of its region, None without one.
-        defaults: for every region how its default query was made and what was measured of it (`method`, `mode`, its
-            parameters, `transfer`, `leak`).
+        defaults: for every region how its default query was made (`method`, `mode`, its parameters).
+        measured: for every region what was measured of its default query, the fields of
+            `sfhub.regions.separability.Separability`. No part of the model's revision (`content_hash`). Catalogs of
+            sfhub 0.1.0 have these figures among their `defaults`.
         metric: how activations are compared with the clusters, `cosine` or `euclidean`.
 
     Attributes:
@@ -83,6 +88,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         class_regions: Sequence[int] | None = None,
         defaults: Mapping[str, Mapping] | None = None,
         metric: str = "cosine",
+        measured: Mapping[str, Mapping] | None = None,
     ):
         super().__init__()
         self.regions = tuple(regions)
@@ -187,12 +193,23 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             )
         return torch.tensor(self.config.class_regions, device=mask.device)[mask.long()]
 
+    def relevance(self, method: str) -> Tensor:
+        """How much every style channel matters to every region, `[R, S]` in [0, 1], by one of `METHODS`.
+
+        Raises:
+            InputError: for an unknown method.
+        """
+        name = FORMER_NAMES.get(method, method)
+        if name not in METHODS:
+            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+        return self.get_buffer(name)
+
     def query(self, region: str, method: str = "influence", mode: str = "threshold", **params: float) -> Tensor:
         """How far each style channel goes from target to reference when `region` is transferred.
 
         Args:
             region: one of `self.regions`.
-            method: relevance to use, `activation` (the paper's M) or `influence`.
+            method: relevance to use, `contribution` (the paper's M) or `influence`.
             mode: `sequential` (equation 5, per layer as the paper has it), `simultaneous` (equation 4) or `threshold`.
             params: of the mode: `epsilon` and `rho`, `gain`, or `threshold`; see `sfhub.editing.transfer`.
 
@@ -203,8 +220,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             InputError: for an unknown region, method or mode, or parameters that do not belong to the mode.
         """
         row = self.index(region)
-        if method not in METHODS:
-            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+        relevance = self.relevance(method)[row]
         if mode not in MODES:
             raise InputError(f"There is no mode {mode!r}; choose one of {', '.join(MODES)}.")
         make = MODES[mode]
@@ -214,7 +230,6 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         except TypeError:
             given = ", ".join(params) or "nothing"
             raise InputError(f"A {mode} query takes {' and '.join(known)} but was given {given}.") from None
-        relevance = getattr(self, METHODS[method])[row]
         return torch.cat([make(layer, **params) for layer in relevance.split(self.style_widths)])
 
     def default_query(self, region: str) -> Tensor:
@@ -236,9 +251,11 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         Raises:
             InputError: as `query`.
         """
-        measured = (self.config.defaults or {}).get(region, {}).get("method")
-        if settings is None or settings == {"method": measured}:
+        if settings is None:
             return self.default_query(region)
         if settings.keys() == {"method"}:
-            return self.query(region, settings["method"], mode="simultaneous", gain=1.0)
+            given, best = settings["method"], (self.config.defaults or {}).get(region, {}).get("method")
+            if FORMER_NAMES.get(given, given) == FORMER_NAMES.get(best, best):
+                return self.default_query(region)
+            return self.query(region, given, mode="simultaneous", gain=1.0)
         return self.query(region, **settings)

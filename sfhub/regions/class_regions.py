@@ -45,7 +45,7 @@ class ClassRegions:
         rank = {name: k for k, name in enumerate(APPEARANCE if groups else ())}
         self.appearance = sorted(range(num_classes), key=lambda k: rank.get(self.classes[k], len(rank)))
 
-    def parts(self, name: str) -> tuple[str, ...]:
+    def covered_by(self, name: str) -> tuple[str, ...]:
         """The classes that a region covers.
 
         Raises:
@@ -61,13 +61,13 @@ class ClassRegions:
 
     def indices(self, names: Sequence[str]) -> list[int]:
         """Indices of the classes that regions cover, rising."""
-        return sorted({self.classes.index(each) for name in names for each in self.parts(name)})
+        return sorted({self.classes.index(each) for name in names for each in self.covered_by(name)})
 
     def owners(self, names: Sequence[str]) -> dict[int, str]:
         """Which of `names` each class, by its index, follows: of those that cover it the innermost.
 
         Raises:
-            InputError: as `parts`.
+            InputError: as `covered_by`.
         """
         found: dict[int, str] = {}
         for name in sorted(names, key=lambda name: name not in self._parts):

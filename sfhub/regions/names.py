@@ -64,7 +64,7 @@ class RegionNames:
             )
         return found
 
-    def parts(self, name: str) -> tuple[str, ...]:
+    def covered_by(self, name: str) -> tuple[str, ...]:
         """The regions of the catalog that a name covers.
 
         Raises:
@@ -83,11 +83,11 @@ class RegionNames:
         """Which of `names` each region of the catalog follows: of those that cover it the innermost.
 
         Raises:
-            InputError: as `parts`.
+            InputError: as `covered_by`.
         """
         found: dict[str, str] = {}
         for name in sorted(names, key=self._depth):
-            found |= dict.fromkeys(self.parts(name), name)
+            found |= dict.fromkeys(self.covered_by(name), name)
         return found
 
     def _depth(self, name: str) -> int:

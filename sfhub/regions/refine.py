@@ -19,13 +19,13 @@ from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.sampling import sample_styles
-from sfhub.regions.separability import TINY, WANTED_LEAK, edited_region, is_present, mean_change
+from sfhub.regions.separability import TINY, WANTED_SELECTIVITY, edited_region, is_present, mean_change
 
 __all__ = ["refine_query"]
 
 # Queries of 0 and 1 start where the sigmoid still has a slope.
 START = 0.05
-# Pairs that were not learnt from leak somewhat more, so more is asked for than is wanted.
+# Pairs that were not learned from leak somewhat more, so more selectivity is asked for than is wanted.
 MARGIN = 1.25
 # Weight of what is missing to that, against transfer and spill.
 PENALTY = 2.0
@@ -44,7 +44,7 @@ def refine_query(
     learning_rate: float = 0.2,
     seed: int = 2,
     truncation_psi: float = 0.7,
-    leak: float = WANTED_LEAK,
+    selectivity: float = WANTED_SELECTIVITY,
     progress: bool = True,
 ) -> Tensor:
     """Improve the query of one region.
@@ -60,7 +60,7 @@ def refine_query(
         learning_rate: of Adam, for the logits of the query; falls to 0 along a cosine.
         seed: of images and pairs.
         truncation_psi: of the images.
-        leak: how much more the region shall change than the rest; a higher one costs transfer.
+        selectivity: how much more the region shall change than the rest; a higher one costs transfer.
         progress: show a bar.
 
     Returns:
@@ -84,23 +84,25 @@ def refine_query(
         inside = edited_region(labels[base], labels[other], mixed_labels, index)
         change = mean_change(color_difference(image, images[base]), inside)
         whole = mean_change(color_difference(images[other], images[base]), inside)
-        loss = -objective(leak, *(part.mean() for part in (*change, *whole)))
+        loss = -objective(selectivity, *(part.mean() for part in (*change, *whole)))
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
     return (logits.detach() > 0).to(query.dtype)
 
 
-def objective(leak: float, inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor) -> Tensor:
+def objective(
+    selectivity: float, inside: Tensor, outside: Tensor, whole_inside: Tensor, whole_outside: Tensor
+) -> Tensor:
     """Transfer less spill, less what the change outside exceeds its allowance by; of one region, or of each of several.
 
     Args:
-        leak: wanted ratio of the change inside to that outside.
+        selectivity: wanted ratio of the change inside to that outside.
         inside, outside: mean change by the edit.
         whole_inside, whole_outside: mean change by a swap of the whole code.
     """
     whole_inside, whole_outside = whole_inside.clamp(min=TINY), whole_outside.clamp(min=TINY)
-    excess = (MARGIN * leak * outside - inside).clamp(min=0)
+    excess = (MARGIN * selectivity * outside - inside).clamp(min=0)
     return inside / whole_inside - outside / whole_outside - PENALTY * excess / whole_inside
 
 

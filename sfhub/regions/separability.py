@@ -1,14 +1,14 @@
-"""How well regions can be edited alone: transfer against leak.
+"""How well regions can be edited alone: transfer against selectivity.
 
 One region of a base image takes its look from a reference image, by whatever way of mixing is measured
 (`measure_mixers`; `measure_queries` for those of `sfhub.editing.transfer`, strength 1). Per pixel the change is the
 CIELAB difference (Delta E*, 1976) to the base, and over many pairs
 
 - *transfer* = mean change inside the region / mean change there when the whole code is the reference's;
-- *leak* = mean change inside the region / mean change outside, so that more is better: 4 stands for 4 : 1;
+- *selectivity* = mean change inside the region / mean change outside; 4 stands for 4 : 1;
 - *spill* = mean change outside / mean change there when the whole code is the reference's.
 
-"Inside" is where the base or the edited image shows the region: hair that grows over the shoulder is hair, not leak.
+"Inside" is where the base or the edited image shows the region: hair that grows over the shoulder is hair, no leak.
 Where neither does (the reference wears a hat, the edit failed to put it on) it is where the reference shows it; pairs
 in which neither base nor reference shows the region do not count. Means are taken per image, then over the pairs.
 """
@@ -29,7 +29,7 @@ from sfhub.regions.masks import MIN_SHARE, Parser, render_regions
 from sfhub.regions.sampling import sample_styles
 
 __all__ = [
-    "WANTED_LEAK",
+    "WANTED_SELECTIVITY",
     "Mixer",
     "Renderer",
     "Separability",
@@ -47,7 +47,7 @@ Mixer = Callable[[Tensor, Tensor], Tensor]
 Renderer = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Codes `[B, ...]` -> images `[B, 3, H, W]` in [-1, 1] and region maps, integers `[B, H, W]`."""
 
-WANTED_LEAK = 4.0
+WANTED_SELECTIVITY = 4.0
 """An edit should change its region at least so many times as much as the rest."""
 
 # Far below any visible change; keeps the ratios of an edit without effect finite.
@@ -60,13 +60,13 @@ class Separability:
 
     Attributes:
         transfer: share of the whole swap's change inside, about [0, 1].
-        leak: change inside : change outside.
+        selectivity: change inside : change outside.
         spill: share of the whole swap's change outside, about [0, 1].
         pairs: how many pairs counted.
     """
 
     transfer: float
-    leak: float
+    selectivity: float
     spill: float
     pairs: int
 
@@ -114,7 +114,7 @@ def measure_mixers(
     batch_size: int = 64,
     progress: bool = True,
 ) -> dict[str, list[Separability]]:
-    """Transfer and leak of several ways of mixing per region, on the same pairs.
+    """Transfer and selectivity of several ways of mixing per region, on the same pairs.
 
     Nothing here knows what a code is, so any model that mixes codes and draws them can be measured.
 
@@ -153,7 +153,7 @@ def measure_queries(
     batch_size: int = 64,
     progress: bool = True,
 ) -> dict[str, list[Separability]]:
-    """Transfer and leak of several queries per region, on the same random pairs.
+    """Transfer and selectivity of several queries per region, on the same random pairs.
 
     Args:
         generator, catalog: of one model.
@@ -239,7 +239,7 @@ def _summary(sums: list[float]) -> Separability:
     count, inside, outside, whole_inside, whole_outside = sums
     return Separability(
         transfer=inside / max(whole_inside, TINY),
-        leak=inside / max(outside, TINY),
+        selectivity=inside / max(outside, TINY),
         spill=outside / max(whole_outside, TINY),
         pairs=int(count),
     )

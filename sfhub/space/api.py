@@ -20,7 +20,7 @@ from sfhub.space.common.files import saved
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
 from sfhub.space.common.sentences import errors_as_sentences
-from sfhub.space.mix_regions.state import BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Source
+from sfhub.space.mix_regions.state import BOTH, POSE, SHAPE, TEXTURE, Mix, Source
 from sfhub.space.mix_regions.work import Mixer
 from sfhub.steps.registry import mix_named
 
@@ -69,7 +69,7 @@ def add_endpoints(models: Models) -> None:
 
         A model with a fusion hierarchy, and a SemanticStyleGAN, can take the pose of seed `layout`; of the latter,
         `shape` and `texture` give a region's shape or texture alone. Method is fusion, catalog (Editing in Style),
-        influence or activation, by default the first that the model has.
+        influence or contribution, by default the first that the model has.
         """
         with errors_as_sentences():
             chosen = found(model)
@@ -77,7 +77,7 @@ def add_endpoints(models: Models) -> None:
             if layout is not None:
                 if not mix.way.TAKES_LAYOUT:
                     raise InputError("A layout needs a fusion hierarchy and method 'fusion'; leave it out.")
-                mix = mix.with_source(_source(LAYOUT, layout, strength, BOTH))
+                mix = mix.with_source(_source(POSE, layout, strength, BOTH))
             for part, given in ((BOTH, regions), (SHAPE, shape), (TEXTURE, texture)):
                 for name, value in _as_mapping(given or {}, "regions" if part == BOTH else part).items():
                     if part != BOTH and not mix.way.TAKES_PARTS:
@@ -90,7 +90,7 @@ def add_endpoints(models: Models) -> None:
         """A picture saved by this page, made again from its recipe, by the model that made it unless one is given."""
         with errors_as_sentences():
             maker, recipe = models.opened(image)
-            picture = (models[model] if model else maker).remake(recipe)
+            picture = (models[model] if model else maker).redo(recipe)
             return saved(picture), picture.recipe
 
     def build_face(

@@ -64,7 +64,7 @@ class ComposeStep(Step):
         """As `Step.check_model`."""
         super().check_model(model)
         for region in (*self.without, *self.move, *self.zoom):
-            model.region_names.parts(region)
+            model.region_names.covered_by(region)
 
     def code(self, model: Model, inputs: Sequence[Code]) -> Code:
         """As `Step.code`."""

@@ -44,7 +44,7 @@ class InterpolateSemantic(InterpolateStep):
         """As `Step.check_model`."""
         super().check_model(model)
         for region in self.regions or ():
-            model.region_names.parts(region)
+            model.region_names.covered_by(region)
 
     def code(self, model: Model, inputs: Sequence[Code]) -> Code:
         """As `Step.code`."""

@@ -108,7 +108,7 @@ def check_catalog(model: Model, regions: Sequence[str] = ()) -> None:
     # Steps have the catalog's names, also those that mean something else to a hierarchy.
     names = RegionNames(model.catalog, None)
     for region in regions:
-        names.parts(region)
+        names.covered_by(region)
 
 
 def queries_of(model: Model, regions: Sequence[str], query: Query) -> list[Tensor]:

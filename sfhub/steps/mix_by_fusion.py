@@ -54,7 +54,7 @@ class MixByFusion(MixStep):
         if query:
             raise InputError(
                 f"The query settings {', '.join(query)} are of Editing in Style; "
-                "choose method 'influence' or 'activation' with them, or leave them out."
+                "choose method 'influence' or 'contribution' with them, or leave them out."
             )
         nodes = [model.region_names.node(name) for name in strengths]
         doubled = next((name for name, node in zip(strengths, nodes, strict=True) if nodes.count(node) > 1), None)

@@ -57,7 +57,7 @@ class MixBySemantic(MixStep):
         """As `Step.check_model`."""
         super().check_model(model)
         for region in self.regions:
-            model.region_names.parts(region)
+            model.region_names.covered_by(region)
 
     def code(self, model: Model, inputs: Sequence[Code]) -> Code:
         """As `Step.code`."""

@@ -33,8 +33,8 @@ from sfhub.models.layers import SQRT2
 from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.attribute_query import LAYOUT, attribute_query
-from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.claims import region_claims
+from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.channel_owners import assign_channels
 from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.soft import soft_clusters, soft_regions
@@ -56,7 +56,7 @@ __all__ = ["ABLATIONS", "PRESETS", "FusionTraining", "train_fusion"]
 logger = logging.getLogger(__name__)
 
 STAGES = ("align", "fuse", "joint")
-RELEVANCES = METHODS | {"query": "default_queries"}
+RELEVANCES = {"activation": "contribution", "influence": "influence", "query": "default_queries"}
 """What `FusionTraining.relevance` may be, besides `guide`: the catalog's buffer by name."""
 
 GUIDE = "guide"
@@ -99,8 +99,8 @@ class FusionTraining:
         epsilon: perturbation strength of equation 4; 1 is an exchange of the whole code.
         relevance: where the channels' weights come from: `activation` (the paper's M), `influence` or `query` (the
             measured default queries) of the catalog; `guide` for claims that are settled among all regions when the
-            training starts (`sfhub.regions.claims`), so that none has what belongs to another one, or to the layout
-            if that is known (`layout_weight`).
+            training starts (`sfhub.regions.channel_owners`), so that none has what belongs to another one, or to the
+            layout if that is known (`layout_weight`).
         guide_steps: gradient steps on the claims.
         base_probability: share of samples in which one code serves as layout and as one of the two sources, as when
             a region of an image is replaced; in the others all are independent.
@@ -564,7 +564,7 @@ def _guide(
             found["layout"] = attribute_query(generator, parser, LAYOUT, truncation_psi=config.truncation_psi)
         if wanted["claims"]:
             layout = found.get("layout", torch.zeros_like(catalog.influence[0]))
-            found["claims"] = region_claims(generator, catalog, layout, parser, **options)
+            found["claims"] = assign_channels(generator, catalog, layout, parser, **options)
         write_checkpoint(path, found, wanted | options)
     found = {name: value.to(generator.device) for name, value in found.items()}
     return found.get("layout"), found.get("claims")

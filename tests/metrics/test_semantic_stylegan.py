@@ -61,7 +61,7 @@ def test_an_exchange_moves_the_codes_of_a_class_and_no_others(pipe):
 def test_a_region_changes_where_it_is_and_little_elsewhere(rows):
     both = [row for row in rows if row["part"] == "both"]
     assert [row["region"] for row in both] == ["west", "east"]
-    assert all(row["pairs"] == 12 and row["transfer"] > 0.7 and row["leak"] > 3 for row in both)
+    assert all(row["pairs"] == 12 and row["transfer"] > 0.7 and row["selectivity"] > 3 for row in both)
 
 
 def test_texture_moves_no_mask_that_is_made_from_depths(rows):

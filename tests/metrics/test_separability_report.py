@@ -30,7 +30,7 @@ def rows():
 def test_every_region_has_its_default_and_both_relevances(rows):
     for region in REGIONS:
         methods = [row["method"] for row in rows if row["region"] == region]
-        assert methods.count(DEFAULT) == 1 and {"activation", "influence"} < set(methods)
+        assert methods.count(DEFAULT) == 1 and {"contribution", "influence"} < set(methods)
 
 
 def test_bolder_thresholds_transfer_more_through_more_channels(rows):
@@ -43,10 +43,10 @@ def test_the_table_quotes_the_best_transfer_that_leaks_little_enough():
     base = {"region": "hair", "mode": "threshold", "pairs": 9}
     table = markdown_table(
         [
-            {**base, "method": DEFAULT, "transfer": 0.5, "leak": 6.0},
-            {**base, "method": "influence", "transfer": 0.6, "leak": 4.5},
-            {**base, "method": "influence", "transfer": 0.9, "leak": 3.9},
-            {**base, "method": "activation", "transfer": 0.9, "leak": 1.0},
+            {**base, "method": DEFAULT, "transfer": 0.5, "selectivity": 6.0},
+            {**base, "method": "influence", "transfer": 0.6, "selectivity": 4.5},
+            {**base, "method": "influence", "transfer": 0.9, "selectivity": 3.9},
+            {**base, "method": "contribution", "transfer": 0.9, "selectivity": 1.0},
         ]
     )
     assert table.splitlines()[2] == "| hair | 9 | 50% at 6.0 : 1 | - | 60% at 4.5 : 1 |"

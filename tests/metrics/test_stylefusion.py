@@ -61,9 +61,9 @@ def codes(generator, count):
 
 
 def test_a_perfect_hierarchy_transfers_all_of_a_region_and_hardly_leaks(rows):
-    fused = [row for row in rows if row["method"] == measures.FUSION and row["pairs_with"] == "any poses"]
+    fused = [row for row in rows if row["method"] == measures.STYLE_FUSION and row["pairs_with"] == "any poses"]
     assert [row["region"] for row in fused] == ["left", "right"]
-    assert all(row["transfer"] > 0.9 and row["leak"] > 9 and row["pairs"] == 20 for row in fused)
+    assert all(row["transfer"] > 0.9 and row["selectivity"] > 9 and row["pairs"] == 20 for row in fused)
 
 
 def test_editing_in_style_is_measured_on_the_pairs_that_queries_are_measured_on(model, rows):
@@ -73,7 +73,7 @@ def test_editing_in_style_is_measured_on_the_pairs_that_queries_are_measured_on(
     for row in rows:
         if (row["method"], row["pairs_with"]) == (measures.EDITING_IN_STYLE, "any poses"):
             assert row["transfer"] == pytest.approx(known[row["region"]][0].transfer)
-            assert row["leak"] == pytest.approx(known[row["region"]][0].leak)
+            assert row["selectivity"] == pytest.approx(known[row["region"]][0].selectivity)
 
 
 def test_pairs_in_different_poses_are_some_of_all_pairs(rows):
@@ -83,9 +83,9 @@ def test_pairs_in_different_poses_are_some_of_all_pairs(rows):
 
 def test_the_leak_at_equal_transfer_is_the_best_of_those_that_transfer_enough():
     results = [Separability(0.2, 9, 0, 1), Separability(0.5, 3, 0, 1), Separability(0.9, 4, 0, 1)]
-    assert measures.leak_at(results, 0.4) == 4
-    assert measures.leak_at(results, 0.1) == 9
-    assert measures.leak_at(results, 0.95) is None
+    assert measures.selectivity_at(results, 0.4) == 4
+    assert measures.selectivity_at(results, 0.1) == 9
+    assert measures.selectivity_at(results, 0.95) is None
 
 
 def test_difference_maps_are_bright_in_the_changed_half(model):

@@ -74,6 +74,16 @@ def test_the_revision_changes_with_the_weights(saved, folder):
     assert changed != StyleGANPipeline.from_pretrained(saved).source.revision
 
 
+def test_what_was_measured_of_a_catalog_is_no_part_of_the_revision(saved, folder):
+    def revision(**changes):
+        edit(folder / "catalog" / "config.json", **changes)
+        return StyleGANPipeline.from_pretrained(folder).source.revision
+
+    of_saved = StyleGANPipeline.from_pretrained(saved).source.revision
+    assert revision(measured={"hair": {"transfer": 0.9, "selectivity": 8.0}}) == of_saved
+    assert revision(defaults={"hair": {"method": "influence"}}) != of_saved
+
+
 def test_dtype_behaves_as_in_diffusers(tiny_generator, tmp_path):
     StyleGANPipeline(tiny_generator).save_pretrained(tmp_path / "full")
     half = StyleGANPipeline.from_pretrained(tmp_path / "full", dtype=torch.float16)

@@ -14,7 +14,7 @@ from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.region_tree import RegionTree
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.remake import redo
+from sfhub.pipelines.redo import redo
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.steps.recipe import check_recipe
 
@@ -90,13 +90,15 @@ def test_a_node_means_the_same_to_editing_in_style(fusion_pipeline, tiny_pipelin
     assert torch.equal(by_node.s, by_region.s)
     assert torch.equal(fusion_pipeline.mix(a, {"skin": b}, method="catalog").s, tiny_pipeline.mix(x, {"face": y}).s)
     assert by_node.recipe["steps"][-1] == by_region.recipe["steps"][-1]
-    assert fusion_pipeline.parts("face") == ("face", "mouth") and fusion_pipeline.parts("skin") == ("face",)
+    assert fusion_pipeline.covered_by("face") == ("face", "mouth") and fusion_pipeline.covered_by("skin") == ("face",)
 
 
 def test_a_method_without_settings_takes_the_relevance_itself(fusion_pipeline, tiny_catalog, abc):
     a, b, _ = abc
-    mixed = fusion_pipeline.mix(a, {"hair": b}, method="activation")
+    mixed = fusion_pipeline.mix(a, {"hair": b}, method="contribution")
     torch.testing.assert_close(mixed.s, a.s + tiny_catalog.contribution[1] * (b.s - a.s))
+    # Recipes of sfhub 0.1.0 call it so.
+    assert torch.equal(fusion_pipeline.mix(a, {"hair": b}, method="activation").s, mixed.s)
 
 
 # Strength
@@ -120,7 +122,7 @@ def test_strength_zero_is_leaving_the_source_out(fusion_pipeline, abc):
     a, b, c = abc
     without = fusion_pipeline(a, {"face": b})
     assert torch.equal(fusion_pipeline(a, {"face": b, "mouth": c}, {"mouth": 0}).s, without.s)
-    assert torch.equal(fusion_pipeline(a, {"face": b}, {"layout": 0}, layout=c).s, without.s)
+    assert torch.equal(fusion_pipeline(a, {"face": b}, layout=c, layout_strength=0).s, without.s)
 
 
 def test_strength_moves_from_what_a_node_covers_it_with(fusion_pipeline, tiny_hierarchy, abc):
@@ -129,9 +131,26 @@ def test_strength_moves_from_what_a_node_covers_it_with(fusion_pipeline, tiny_hi
     torch.testing.assert_close(
         mixed.s, tiny_hierarchy.mix({"all": a.s, "face": b.s, "mouth": torch.lerp(b.s, c.s, 0.25)})
     )
-    posed = fusion_pipeline(a, {"hair": b}, {"layout": 0.25}, layout=c)
+    posed = fusion_pipeline(a, {"hair": b}, layout=c, layout_strength=0.25)
     halfway = {"all": torch.lerp(a.s, c.s, 0.25)}
     torch.testing.assert_close(posed.s, tiny_hierarchy.mix({"all": a.s, "hair": b.s}, layouts=halfway))
+
+
+def test_a_region_may_be_called_layout(tiny_generator, abc):
+    tree = RegionTree({"all": ["layout", "rest"], "rest": ["background", "hair"]})
+    hierarchy = FusionHierarchy.for_generator(tiny_generator, tree, hidden_widths=[16]).eval()
+    pipe = StyleGANPipeline(tiny_generator, fusion=hierarchy)
+    a, b, c = pipe.sample([1, 2, 3])
+    mixed = pipe(a, {"layout": b}, {"layout": 0.25}, layout=c, layout_strength=0.75)
+    step = mixed.recipe["steps"][-1]
+    assert (step["regions"], step["strengths"], step["layout"]) == (["layout"], [0.25, 0.75], True)
+    assert pipe(a, {"layout": b}, {"layout": 0.25}, layout=c).recipe["steps"][-1]["strengths"] == [0.25, 1.0]
+
+
+def test_the_strength_of_the_layout_is_still_understood_among_those_of_regions(fusion_pipeline, abc):
+    a, b, c = abc
+    former = fusion_pipeline(a, {"hair": b}, {"hair": 0.5, "layout": 0.25}, layout=c)
+    assert former.recipe == fusion_pipeline(a, {"hair": b}, {"hair": 0.5}, layout=c, layout_strength=0.25).recipe
 
 
 # Batches and films
@@ -163,7 +182,7 @@ def test_a_film_of_a_region_ends_at_the_fused_mix(fusion_pipeline, abc):
 def test_fused_pictures_are_made_again_bit_for_bit(folder, tmp_path):
     pipe = StyleGANPipeline.from_pretrained(folder)
     a, b, c = pipe.sample([1, 2, 3])
-    mixed = pipe(a, {"face": b, "mouth": c}, {"mouth": 0.3, "layout": 0.8}, layout=c)
+    mixed = pipe(a, {"face": b, "mouth": c}, {"mouth": 0.3}, layout=c, layout_strength=0.8)
     assert mixed.recipe["steps"][-1] == {
         "op": "mix",
         "inputs": [0, 1, 2, 2],
@@ -182,16 +201,16 @@ def test_a_recipe_from_before_there_was_a_hierarchy_still_edits_in_style(fusion_
     a, b = tiny_pipeline.sample([1, 2])
     mixed = tiny_pipeline.mix(a, {"face": b}, 0.6)
     assert "method" not in mixed.recipe["steps"][-1]
-    assert torch.equal(fusion_pipeline.remake(check_recipe(mixed.recipe)).s, mixed.s)
+    assert torch.equal(fusion_pipeline.redo(check_recipe(mixed.recipe)).s, mixed.s)
 
 
 def test_a_fused_picture_needs_a_model_with_a_hierarchy(fusion_pipeline, tiny_pipeline, abc):
     mixed = fusion_pipeline(abc[0], {"hair": abc[1]})
     with pytest.raises(InputError, match="This model has no fusion hierarchy, which method 'fusion' takes"):
-        tiny_pipeline.remake(mixed.recipe)
+        tiny_pipeline.redo(mixed.recipe)
     mixed.recipe["steps"][-1]["regions"] = ["tail"]
     with pytest.raises(InputError, match="There is no region 'tail'"):
-        fusion_pipeline.remake(mixed.recipe)
+        fusion_pipeline.redo(mixed.recipe)
 
 
 # Folders
@@ -234,10 +253,12 @@ def test_a_hierarchy_of_another_generator_is_refused(tiny_hierarchy):
         (["hiar"], {}, r"There is no region 'hiar' in this model: did you mean 'hair'\? It has skin, mouth"),
         (["tail"], {"method": "catalog"}, "There is no region 'tail' in this model"),
         ([], {}, "No region was given a source; choose from skin, mouth"),
-        (["hair"], {"method": "magic"}, "no method 'magic'; choose one of activation, influence, catalog, fusion"),
+        (["hair"], {"method": "magic"}, "no method 'magic'; choose one of contribution, influence, catalog, fusion"),
         (["hair"], {"mode": "threshold", "threshold": 0.5}, "The query settings mode, threshold are of Editing in"),
         (["hair"], {"layout": True, "method": "influence"}, "A layout needs .* but the method is 'influence'"),
         (["hair"], {"strength": {"layout": 1}}, "Region 'layout' has a strength but no source"),
+        (["hair"], {"layout_strength": 0.5}, "The layout has a strength but no source"),
+        (["hair"], {"layout": True, "layout_strength": 2}, "The strength of the layout is 2; take a number"),
     ],
 )
 def test_wrong_requests_to_fuse_are_one_sentence(fusion_pipeline, abc, regions, options, sentence):
@@ -272,7 +293,7 @@ def test_the_command_line_fuses_with_a_layout_or_edits_in_style(folder, tmp_path
     common = ["mix", "--model", str(folder), "--base", "1"]
     calls = {
         "fused.png": (["--region", "face=2", "--layout", "3", "--strength", "layout=0.5"],
-                      pipe(a, {"face": b}, {"layout": 0.5}, layout=c)),
+                      pipe(a, {"face": b}, layout=c, layout_strength=0.5)),
         "posed.png": (["--layout", "2"], pipe(a, layout=b)),
         "styled.png": (["--region", "face=2", "--method", "catalog"], pipe(a, {"face": b}, method="catalog")),
     }  # fmt: skip

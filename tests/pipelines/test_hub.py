@@ -10,7 +10,7 @@ from huggingface_hub.utils import _http
 from safetensors.torch import load, save
 
 from sfhub.errors import InputError
-from sfhub.pipelines.remake import redo
+from sfhub.pipelines.redo import redo
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from tests.pipelines.hub_server import TOKEN, RunningHub
 

@@ -43,7 +43,7 @@ def test_an_old_picture_is_made_again_from_its_recipe(request, name):
     pipe = conditional_pipeline() if model == "conditional_pipeline" else request.getfixturevalue(model)
     assert pipe.model_record == recipe["model"]
     photograph = Image.open(FOLDER / "photograph.png") if recipe["steps"][-1].get("background") else None
-    again = pipe.remake(check_recipe(recipe), background=photograph)
+    again = pipe.redo(check_recipe(recipe), background=photograph)
     found, expected = np.asarray(again.image), np.asarray(Image.open(FOLDER / f"{name}.png"))
     if SAME_ROUNDING:
         assert np.array_equal(found, expected)

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 import sfhub
 from sfhub.errors import InputError
-from sfhub.pipelines.remake import redo
+from sfhub.pipelines.redo import redo
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.steps.grid import GridStep
 from sfhub.steps.png import CHUNK, DIGITAL_SOURCE_TYPE, read_recipe
@@ -163,7 +163,7 @@ def test_what_a_step_leaves_empty_it_may_leave_out(pipe):
     for picture in (pipe.mix(a, {"hair": b}), pipe.interpolate(a, b, 3)[1]):
         steps = [{key: value for key, value in step.items() if value is not None} for step in picture.recipe["steps"]]
         short = check_recipe({**picture.recipe, "steps": steps})
-        assert np.array_equal(pixels(pipe.remake(short)), pixels(picture))
+        assert np.array_equal(pixels(pipe.redo(short)), pixels(picture))
 
 
 # What comes from strangers

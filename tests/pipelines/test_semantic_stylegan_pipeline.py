@@ -14,7 +14,7 @@ from sfhub.errors import InputError
 from sfhub.images.pixels import to_pil
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.pipelines.hub import ALIASES
-from sfhub.pipelines.remake import redo
+from sfhub.pipelines.redo import redo
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline, _within
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.classes import CLASSES
@@ -87,13 +87,13 @@ def test_there_are_no_classes_to_ask_for(semantic_pipeline):
 
 def test_the_regions_are_those_of_the_other_family_and_the_remaining_classes(semantic_pipeline):
     assert semantic_pipeline.regions == REGIONS
-    assert semantic_pipeline.parts("face") == ("skin", "nose", "ears", "neck")
-    assert semantic_pipeline.parts("eyes") == ("eyes", "brows")
-    assert semantic_pipeline.parts("brows") == ("brows",)
-    covered = [name for region in REGIONS for name in semantic_pipeline.parts(region)]
+    assert semantic_pipeline.covered_by("face") == ("skin", "nose", "ears", "neck")
+    assert semantic_pipeline.covered_by("eyes") == ("eyes", "brows")
+    assert semantic_pipeline.covered_by("brows") == ("brows",)
+    covered = [name for region in REGIONS for name in semantic_pipeline.covered_by(region)]
     assert sorted(covered) == sorted(CLASSES) and semantic_pipeline.classes == CLASSES
     with pytest.raises(InputError, match=r"There is no region 'hiar' in this model: did you mean 'hair'\?"):
-        semantic_pipeline.parts("hiar")
+        semantic_pipeline.covered_by("hiar")
 
 
 def test_classes_without_names_are_numbered_and_others_keep_their_own(semantic_generator):
@@ -102,7 +102,7 @@ def test_classes_without_names_are_numbered_and_others_keep_their_own(semantic_g
     unnamed = SemanticStyleGANPipeline(SemanticStyleGANGenerator(**config | {"class_names": None}).eval())
     assert unnamed.regions == unnamed.classes == ("class 0", "class 1", "class 2")
     foreign = SemanticStyleGANPipeline(SemanticStyleGANGenerator(**config | {"class_names": ["sky", "face", "nose"]}))
-    assert foreign.regions == ("sky", "face", "nose") and foreign.parts("face") == ("face",)
+    assert foreign.regions == ("sky", "face", "nose") and foreign.covered_by("face") == ("face",)
     a, b = unnamed.sample([1, 2])
     assert changed(unnamed, a, unnamed.mix(a, {"class 2": b})) == codes_of("class 2")
 
@@ -142,7 +142,7 @@ def test_the_layout_brings_the_base_codes_alone(semantic_pipeline, abc):
     a, b, c = abc
     posed = semantic_pipeline.mix(a, layout=b)
     assert changed(semantic_pipeline, a, posed) == {"base 0", "base 1"}
-    half = semantic_pipeline.mix(a, {"hair": c}, {"layout": 0.5}, layout=b)
+    half = semantic_pipeline.mix(a, {"hair": c}, layout=b, layout_strength=0.5)
     w_plus = semantic_pipeline.w_plus
     torch.testing.assert_close(w_plus(half)[:, :2], (w_plus(a)[:, :2] + w_plus(b)[:, :2]) / 2)
 
@@ -381,7 +381,7 @@ def test_components_keep_the_order_the_arrangement_and_the_regions_asked_for(sem
     assert "hat" not in [step.name for step in semantic_pipeline.build_up(bare)]
     assert np.array_equal(np.asarray(semantic_pipeline.build_up(bare)[-1].image), pixels(bare))
     first, second = semantic_pipeline.build_up(bare, ["face", "hair"])
-    only = [name for name in CLASSES if name not in semantic_pipeline.parts("face")]
+    only = [name for name in CLASSES if name not in semantic_pipeline.covered_by("face")]
     assert np.array_equal(np.asarray(first.image), pixels(semantic_pipeline.compose(bare, without=only)))
     assert np.array_equal(second.depth, semantic_pipeline.depths(bare)[CLASSES.index("hair")])
     with pytest.raises(InputError, match="There is no region 'tail'"):
@@ -396,7 +396,8 @@ def test_components_keep_the_order_the_arrangement_and_the_regions_asked_for(sem
 def test_every_kind_of_picture_is_made_again_bit_for_bit(semantic_pipeline, folder, tmp_path, abc):
     pipe = sfhub.open_pipeline(folder)
     a, b, c = pipe.sample([1, 2, 3])
-    mixed = pipe.mix(a, {"face": b}, {"hair": 0.6, "layout": 0.3}, shape={"hair": b}, texture={"hair": c}, layout=c)
+    sources = {"shape": {"hair": b}, "texture": {"hair": c}, "layout": c}
+    mixed = pipe.mix(a, {"face": b}, {"hair": 0.6}, **sources, layout_strength=0.3)
     bare = pipe.compose(mixed, without=["hat"], move={"hair": (0.2, 0)}, zoom={"face": 1.5}, background=b)
     film = pipe.interpolate(bare, c, 3)[1]
     eyes = pipe.interpolate(film, c, 3, ["eyes"], part="shape")[1]

@@ -157,7 +157,7 @@ def test_calling_the_pipeline_mixes(tiny_pipeline, abc):
         (["hair"], {"strength": 1.5}, "Strength is 1.5; take a number from 0 to 1"),
         (["hair"], {"strength": {"hair": -1}}, "The strength of 'hair' is -1; take a number from 0 to 1"),
         (["hair"], {"strength": {"mouth": 0.5}}, "Region 'mouth' has a strength but no source"),
-        (["hair"], {"method": "magic"}, "There is no method 'magic'; choose one of activation, influence"),
+        (["hair"], {"method": "magic"}, "There is no method 'magic'; choose one of contribution, influence"),
         (["hair"], {"method": "influence", "region": 1.0}, r"The query settings .* cannot be used"),
         (["hair"], {"mode": "sequential", "epsilon": "much"}, r"The query settings .* cannot be used"),
     ],

@@ -34,7 +34,7 @@ def test_the_default_query_of_a_region_takes_the_channel_that_paints_it(built):
     for index, region in enumerate(("left", "right")):
         query = catalog.default_query(region)
         assert query[start + index] > 0.9 and query[start + 1 - index] < 0.1
-        assert catalog.config.defaults[region]["transfer"] > 0.9
+        assert catalog.config.measured[region]["transfer"] > 0.9
 
 
 def test_clusters_segment_the_image_as_the_parser_does(built):
@@ -58,7 +58,7 @@ def test_a_built_catalog_survives_saving_with_its_measured_defaults(built, tmp_p
     loaded = RegionCatalog.from_pretrained(tmp_path)
     loaded.check_generator(generator)
     assert torch.equal(loaded.default_queries, catalog.default_queries)
-    assert loaded.config.defaults == catalog.config.defaults
+    assert loaded.config.defaults == catalog.config.defaults and loaded.config.measured == catalog.config.measured
 
 
 def test_the_same_seed_builds_the_same_catalog(built):
@@ -90,15 +90,15 @@ def test_an_unknown_layer_is_refused(tiny_generator):
 
 def test_candidates_name_the_query_they_are(tiny_catalog):
     candidates = candidate_queries(tiny_catalog, "hair", modes=list(MODES))
-    assert {entry.method for entry in candidates} == {"activation", "influence"}
+    assert {entry.method for entry in candidates} == {"contribution", "influence"}
     assert {entry.mode for entry in candidates} == {"threshold", "sequential", "simultaneous"}
     for entry in candidates:
         assert torch.equal(entry.query, tiny_catalog.query("hair", entry.method, entry.mode, **entry.params))
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 50))
-def test_no_edit_scores_above_the_perfect_one_and_carrying_more_over_never_scores_less(transfer, spill, leak):
-    value = score(Separability(transfer, leak, spill, 1))
+def test_no_edit_scores_above_the_perfect_one_and_carrying_more_over_never_scores_less(transfer, spill, selectivity):
+    value = score(Separability(transfer, selectivity, spill, 1))
     assert value <= score(Separability(1.0, 100.0, 0.0, 1)) == 1
     if transfer >= spill:
-        assert score(Separability(transfer + 0.1, leak, spill, 1)) >= value
+        assert score(Separability(transfer + 0.1, selectivity, spill, 1)) >= value

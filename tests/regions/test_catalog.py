@@ -74,7 +74,7 @@ def test_an_unknown_region_is_refused_with_the_known_ones(ask):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "magic"}, "'magic'.*activation, influence"),
+        ({"method": "magic"}, "'magic'.*contribution, influence"),
         ({"mode": "magic"}, "'magic'.*sequential, simultaneous, threshold"),
         ({"mode": "threshold", "epsilon": 3}, "threshold query takes threshold but was given epsilon"),
         ({"mode": "sequential"}, "takes epsilon and rho but was given nothing"),
@@ -85,10 +85,10 @@ def test_a_query_that_cannot_be_made_is_refused(arguments, message):
         CATALOG.query("sea", **arguments)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_sequential_queries_have_their_budget_per_layer_as_in_the_paper(method):
     got = CATALOG.query("sea", method=method, mode="sequential", epsilon=1.5, rho=0.2)
-    row = getattr(CATALOG, METHODS[method])[1]
+    row = CATALOG.relevance(method)[1]
     first = sequential_query(row[:4], 1.5, 0.2)
     last = sequential_query(row[-3:], 1.5, 0.2)
     assert torch.equal(got[:4], first) and torch.equal(got[-3:], last)

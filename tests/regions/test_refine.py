@@ -25,7 +25,7 @@ def test_refining_improves_the_query_on_pairs_it_has_not_seen(model):
     rows = {"left": torch.stack(refine(model, seed=2))}
     before, after = measure_queries(generator, catalog, rows, parser=parser, pairs=30, seed=99, progress=False)["left"]
     assert after.transfer > before.transfer + 0.2
-    assert after.leak > 2 * before.leak
+    assert after.selectivity > 2 * before.selectivity
 
 
 def test_in_a_refined_query_every_channel_goes_or_stays_and_parameters_get_no_gradient(model):

@@ -1,4 +1,4 @@
-"""Transfer and leak, on a generator for which the right answers are known."""
+"""Transfer and selectivity, on a generator for which the right answers are known."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_changes_are_averaged_on_each_side_of_a_mask():
 
 def test_no_change_transfers_and_spills_nothing(model):
     nothing = measure(model)[0]
-    assert (nothing.transfer, nothing.leak, nothing.spill, nothing.pairs) == (0, 0, 0, 20)
+    assert (nothing.transfer, nothing.selectivity, nothing.spill, nothing.pairs) == (0, 0, 0, 20)
 
 
 def test_the_whole_swap_transfers_and_spills_everything(model):
@@ -47,14 +47,14 @@ def test_the_whole_swap_transfers_and_spills_everything(model):
 
 def test_the_right_channel_transfers_all_with_little_leak(model):
     _, own, other, _ = measure(model)
-    assert own.transfer > 0.9 and own.spill < 0.2 and own.leak > 9
-    assert other.transfer < 0.1 and other.spill > 0.8 and other.leak < 1
+    assert own.transfer > 0.9 and own.spill < 0.2 and own.selectivity > 9
+    assert other.transfer < 0.1 and other.spill > 0.8 and other.selectivity < 1
 
 
 def test_the_batch_size_does_not_matter(model):
     for one, other in zip(measure(model, batch_size=1), measure(model, batch_size=500), strict=True):
         assert one.transfer == pytest.approx(other.transfer, rel=1e-4)
-        assert one.leak == pytest.approx(other.leak, rel=1e-4)
+        assert one.selectivity == pytest.approx(other.selectivity, rel=1e-4)
 
 
 def test_the_same_seed_measures_the_same_and_another_seed_other_pairs(model):

@@ -96,7 +96,7 @@ def test_a_named_catalog_is_measured_saved_and_loaded_whole(tiny_generator, clus
     assert loaded.layers == tuple(LAYERS)
     assert torch.equal(loaded.segment(activations), named.segment(activations))
     assert loaded.contribution.any() and not loaded.influence.any()
-    assert all(how["method"] == "activation" for how in loaded.config.defaults.values())
+    assert all(how["method"] == "contribution" for how in loaded.config.defaults.values())
 
 
 def test_a_parser_names_the_clusters_of_halves():
@@ -124,7 +124,7 @@ def test_a_whole_catalog_can_be_built_from_wards_clusters():
         refine_steps=0,
         progress=False,
     )
-    assert all(catalog.config.defaults[region]["transfer"] > 0.8 for region in REGIONS)
+    assert all(catalog.config.measured[region]["transfer"] > 0.8 for region in REGIONS)
 
 
 def test_mistakes_are_answered_in_a_sentence(tiny_generator, clusters):

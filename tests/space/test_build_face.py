@@ -417,7 +417,7 @@ def test_a_download_carries_its_recipe_and_opens_again(tab, builder, semantic_pi
     download.value.save_as(path)
     recipe = read_recipe(path)
     assert recipe["steps"][-1]["op"] == "compose"
-    assert semantic_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
+    assert semantic_pipeline.redo(recipe).image.tobytes() == Image.open(path).tobytes()
     assert DIGITAL_SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
     press(tab, "Reset")
     sees(tab, before)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sfhub.errors import InputError
 from sfhub.space.common.picture_ref import PictureRef, refs
 from sfhub.space.common.visit import GALLERY_LIMIT
-from sfhub.space.mix_regions.state import BASE, BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Session, Source
+from sfhub.space.mix_regions.state import BASE, BOTH, POSE, SHAPE, TEXTURE, Mix, Session, Source
 from sfhub.steps.mix_by_catalog import MixByCatalog
 from sfhub.steps.recipe import read_steps
 
@@ -40,8 +40,8 @@ def test_another_source_keeps_the_strength_of_the_region():
 
 
 def test_only_fusing_takes_a_pose_and_switching_keeps_it_for_later():
-    posed = START.set_method("fusion").choose(LAYOUT).pick(P(3))
-    assert posed.mix.used == (Source(LAYOUT, P(3)), Source("hair", P(2)))
+    posed = START.set_method("fusion").choose(POSE).pick(P(3))
+    assert posed.mix.used == (Source(POSE, P(3)), Source("hair", P(2)))
     styled = posed.set_method("catalog")
     assert styled.mix.used == (Source("hair", P(2)),)
     assert styled.active == BASE
@@ -60,7 +60,7 @@ def test_shape_and_texture_of_a_region_have_sources_of_their_own():
     assert apart.set_part(TEXTURE).pick(P(3)).mix.sources == (Source("hair", P(3), 0.5),)
     assert apart.set_part(BOTH).pick(P(1)).mix.sources == (Source("hair", P(1), 0.5),)
     assert apart.clear("hair").mix.sources == ()
-    assert apart.choose(LAYOUT).pick(P(3)).mix.source(LAYOUT) == Source(LAYOUT, P(3))
+    assert apart.choose(POSE).pick(P(3)).mix.source(POSE) == Source(POSE, P(3))
 
 
 def test_another_model_makes_the_same_choices_as_far_as_it_can_and_undo_brings_all_back():
@@ -146,7 +146,7 @@ def test_a_recipe_that_the_tab_cannot_lay_out_is_refused(tiny_pipeline):
     for sample in (
         tiny_pipeline.mix(mixed, {"mouth": b}),
         tiny_pipeline.mix(a, {"hair": tiny_pipeline.sample(6, truncation_psi=1.0)[0]}),
-        tiny_pipeline.mix(a, {"hair": b}, method="activation", threshold=0.3),
+        tiny_pipeline.mix(a, {"hair": b}, method="contribution", threshold=0.3),
         tiny_pipeline.interpolate(a, b, 3)[1],
     ):
         with pytest.raises(InputError, match="the tab cannot lay out again"):

@@ -11,7 +11,7 @@ from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.files import saved
 from sfhub.space.common.picture_ref import PictureRef, refs
 from sfhub.space.common.pictures import colour_of, hex_colour
-from sfhub.space.mix_regions.state import LAYOUT, SHAPE, TEXTURE, Mix, Source
+from sfhub.space.mix_regions.state import POSE, SHAPE, TEXTURE, Mix, Source
 from sfhub.space.mix_regions.work import Comparison, Mixer
 from sfhub.steps.png import read_recipe
 
@@ -78,14 +78,14 @@ def test_a_saved_picture_comes_back_as_its_mix_and_as_itself(mixer, tmp_path):
     saved = mixer.compare(mix).result
     path = saved.save(tmp_path / "a.png")
     assert mixer.laid_out(read_recipe(path)) == replace(mix, model=mixer.model.name)
-    assert mixer.model.remake(read_recipe(path)).image.tobytes() == saved.image.tobytes()
+    assert mixer.model.redo(read_recipe(path)).image.tobytes() == saved.image.tobytes()
 
 
 def test_a_picture_of_another_model_is_refused_by_name(mixer, tiny_generator, tmp_path):
     sample = mixer.model.samples(refs(1), 0.7)[0]
     sample.recipe["model"] = {**sample.recipe["model"], "name": "cars", "revision": "sha256:0"}
     path = sample.save(tmp_path / "a.png")
-    for use in (mixer.laid_out, mixer.model.remake):
+    for use in (mixer.laid_out, mixer.model.redo):
         with pytest.raises(InputError, match=r"made with the model cars .*, but this page runs StyleGANPipeline"):
             use(read_recipe(path))
 
@@ -98,7 +98,7 @@ def test_a_mix_of_components_takes_shape_texture_and_pose_from_where_it_is_told(
         Source("hair", P(2), 0.5, SHAPE),
         Source("hair", P(3), 0.5, TEXTURE),
         Source("mouth", P(4)),
-        Source(LAYOUT, P(4)),
+        Source(POSE, P(4)),
     )
     mix = Mix(P(1), 0.7, tuple(sorted(sources)), method="semantic")
     found = mixer.compare(mix)
@@ -112,7 +112,7 @@ def test_the_map_of_components_has_the_regions_of_the_menu_in_their_colours(sema
     assert set(shown.regions) == set(semantic_pipeline.regions)
     classes = semantic_pipeline.segment(semantic_pipeline.sample(1)[0])
     for region in semantic_pipeline.regions:
-        covered = [classes.mask(part) for part in semantic_pipeline.parts(region)]
+        covered = [classes.mask(part) for part in semantic_pipeline.covered_by(region)]
         assert (shown.mask(region) == np.any(covered, axis=0)).all()
         assert menu.colour(region) == hex_colour(colour_of(shown.regions.index(region)))
 
@@ -139,7 +139,7 @@ def test_recipes_of_both_methods_come_back_as_what_the_page_offers(fusion_pipeli
     mixer = Mixer(CachedModel(fusion_pipeline))
     sources = (Source("mouth", P(3)), Source("skin", P(2), 0.5))
     for mix in (
-        Mix(P(1), 0.7, (Source(LAYOUT, P(4), 0.5), *sources), method="fusion"),
+        Mix(P(1), 0.7, (Source(POSE, P(4), 0.5), *sources), method="fusion"),
         Mix(P(1), 0.7, (Source("face", P(2)), Source("hair", P(3))), method="fusion"),
         Mix(P(1), 0.7, sources, method="catalog"),
         Mix(P(1), method="fusion"),
@@ -159,7 +159,7 @@ def test_the_map_has_the_names_of_the_menu_and_groups_change_all_their_regions(f
     expected = [each.mask(part) for each in (before, after) for part in ("face", "mouth")]
     assert (found.changed == np.any(expected, axis=0)).all()
     assert found.segmentation.regions == ("background", "hair", "skin", "mouth")
-    assert mixer.compare(Mix(P(1), 0.7, (Source(LAYOUT, P(2)),), method="fusion")).changed.all()
+    assert mixer.compare(Mix(P(1), 0.7, (Source(POSE, P(2)),), method="fusion")).changed.all()
 
 
 def test_the_strength_of_everything_multiplies_that_of_each_source(mixer, tiny_pipeline):

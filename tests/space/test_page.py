@@ -167,7 +167,7 @@ def test_a_download_carries_its_recipe_and_opens_again(visitor, tiny_pipeline, t
 
     recipe = read_recipe(path)
     assert recipe["steps"][-1]["regions"] == ["hair", "mouth"]
-    assert tiny_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
+    assert tiny_pipeline.redo(recipe).image.tobytes() == Image.open(path).tobytes()
     assert DIGITAL_SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
 
     visitor.press("Reset")
@@ -324,7 +324,7 @@ def test_the_pose_is_picked_like_a_region_and_saved_with_the_picture(fusing, fus
     recipe = read_recipe(path)
     step = recipe["steps"][-1]
     assert (step["method"], step["layout"], step["regions"], step["strengths"]) == ("fusion", True, ["hair"], [1, 0.95])
-    assert fusion_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
+    assert fusion_pipeline.redo(recipe).image.tobytes() == Image.open(path).tobytes()
     fusing.press("Reset")
     fusing.sees_another(posed)
     fusing.upload(path)
@@ -390,7 +390,7 @@ def test_a_region_takes_its_shape_and_its_texture_from_two_portraits(families, s
     families.download(path)
     recipe = read_recipe(path)
     assert sorted(recipe["steps"][-1]["parts"]) == ["shape", "texture"]
-    assert semantic_pipeline.remake(recipe).image.tobytes() == Image.open(path).tobytes()
+    assert semantic_pipeline.redo(recipe).image.tobytes() == Image.open(path).tobytes()
 
 
 def test_one_slider_moves_everything_to_the_base(visitor):

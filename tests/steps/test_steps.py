@@ -12,7 +12,7 @@ from PIL import Image
 
 import sfhub
 from sfhub.errors import InputError
-from sfhub.pipelines.remake import redo
+from sfhub.pipelines.redo import redo
 from sfhub.steps.assets import Asset
 from sfhub.steps.checks import is_number, need
 from sfhub.steps.code import Code
@@ -156,7 +156,7 @@ def test_a_code_without_w_plus_can_be_mixed_and_stays_without(tiny_pipeline):
 def test_made_again_a_picture_has_its_w_plus(fusion_pipeline):
     a, b = fusion_pipeline.sample([1, 2])
     mixed = fusion_pipeline.mix(a, {"face": b})
-    assert torch.equal(fusion_pipeline.remake(mixed.recipe).w_plus, a.w_plus)
+    assert torch.equal(fusion_pipeline.redo(mixed.recipe).w_plus, a.w_plus)
     assert mixed.on_cpu().w_plus.device.type == "cpu"
 
 

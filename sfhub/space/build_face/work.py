@@ -168,13 +168,13 @@ class FaceBuilder:
 
     def effective(self, face: Face) -> tuple[str, ...]:
         """The components that a face goes without, with those that are left out together with others."""
-        gone = {part for name in face.hidden for part in self.pipe.parts(name)}
+        gone = {part for name in face.hidden for part in self.pipe.covered_by(name)}
         return tuple(name for name in self.components if name in gone)
 
     def toggled(self, face: Face, name: str) -> list[str]:
         """What is hidden once a component is shown, if it was hidden, or hidden, if it was shown."""
         if name in self.effective(face):
-            return [other for other in face.hidden if name not in self.pipe.parts(other)]
+            return [other for other in face.hidden if name not in self.pipe.covered_by(other)]
         return [*face.hidden, name]
 
     def laid_out(self, recipe: Mapping[str, Any]) -> tuple[Face, bool]:
@@ -219,7 +219,7 @@ class FaceBuilder:
         elif behind is not None:
             behind = behind.image
         middles = self.dissection(face.plain).middles if face.places else {}
-        move, zoom = placements(face, self.components, self.pipe.parts, middles)
+        move, zoom = placements(face, self.components, self.pipe.covered_by, middles)
         return self.compose(self.portrait(face), without=face.hidden, move=move, zoom=zoom, background=behind)
 
     def _compute_composition(self, base: Sample, options: Mapping[str, Any]) -> Sample:

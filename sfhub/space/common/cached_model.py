@@ -38,7 +38,7 @@ class CachedModel:
         # Progress bars would fill a server's log; the page shows its own.
         pipe.set_progress_bar_config(disable=True)
         self._generate = on_accelerator(self._compute_samples)
-        self._remake = on_accelerator(self._compute_remake)
+        self._redo = on_accelerator(self._compute_redo)
         # A code, a picture and two maps.
         self._samples = Cache(self.capacity(10))
         self._brought = Cache(self.capacity(10))
@@ -78,14 +78,14 @@ class CachedModel:
             raise InputError(f"The picture {ref.label} is no longer kept on this page; open it again.")
         return found
 
-    def remake(self, recipe: Mapping[str, Any]) -> Sample:
+    def redo(self, recipe: Mapping[str, Any]) -> Sample:
         """The picture that a checked recipe describes, made again.
 
         Raises:
             InputError: if it is of another model.
         """
         self.check_model(recipe)
-        return self._remake(recipe)
+        return self._redo(recipe)
 
     def check_model(self, recipe: Mapping[str, Any]) -> None:
         """Refuse the recipe of another model; a page must not fetch models that its visitors name.
@@ -103,5 +103,5 @@ class CachedModel:
     def _compute_samples(self, seeds: list[int], psi: float) -> list[Sample]:
         return [sample.on_cpu() for sample in self.pipe.sample(seeds, truncation_psi=psi)]
 
-    def _compute_remake(self, recipe: Mapping[str, Any]) -> Sample:
-        return self.pipe.remake(recipe).on_cpu()
+    def _compute_redo(self, recipe: Mapping[str, Any]) -> Sample:
+        return self.pipe.redo(recipe).on_cpu()

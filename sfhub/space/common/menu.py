@@ -87,6 +87,6 @@ def _merged(names: Sequence[str], labels: Mapping[str, Sequence[str]], single: S
 
 def _labels(pipe: GeneratorPipeline, region: str) -> tuple[str, ...]:
     try:
-        return pipe.parts(region)
+        return pipe.covered_by(region)
     except InputError:  # a node that the catalog has no region for
         return ()

@@ -20,12 +20,12 @@ from sfhub.steps.recipe import Placed
 from sfhub.steps.registry import mix_named
 from sfhub.steps.sample import SampleStep
 
-__all__ = ["BASE", "BOTH", "LAYOUT", "SHAPE", "TEXTURE", "Mix", "Session", "Source"]
+__all__ = ["BASE", "BOTH", "POSE", "SHAPE", "TEXTURE", "Mix", "Session", "Source"]
 
 BASE = ""
 """Stands for the base portrait where a region could be chosen; no region has an empty name."""
 
-LAYOUT = "/layout"
+POSE = "/layout"
 """Stands for the pose of the whole picture where a region could be chosen; no node of a tree has such a name."""
 
 
@@ -72,7 +72,7 @@ class Mix:
     @property
     def used(self) -> tuple[Source, ...]:
         """The sources that the method takes; not every one knows a layout."""
-        return self.sources if self.way.TAKES_LAYOUT else self.without(LAYOUT).sources
+        return self.sources if self.way.TAKES_LAYOUT else self.without(POSE).sources
 
     def source(self, region: str, part: str = BOTH) -> Source | None:
         """The source of a part of a region, None where the base shows or shape and texture come from two."""
@@ -104,7 +104,7 @@ class Mix:
         sources = (
             source
             for source in self.sources
-            if source.region in (*regions, LAYOUT) and (way.TAKES_PARTS or source.part == BOTH)
+            if source.region in (*regions, POSE) and (way.TAKES_PARTS or source.part == BOTH)
         )
         return replace(self, model=model, method=way.NAME, sources=tuple(sources))
 
@@ -132,7 +132,7 @@ class Mix:
         base, *rest = (PictureRef.of_seed(step.seed) for step in samples)
         mix = cls(base, samples[0].truncation_psi, method=(mixed or MixByCatalog).NAME)
         for each, picture in zip(taken, rest, strict=True):
-            region = LAYOUT if each.region is None else each.region
+            region = POSE if each.region is None else each.region
             mix = mix.with_source(Source(region, picture, each.strength, each.part))
         return mix
 
@@ -169,7 +169,7 @@ class Session(Visit):
         if self.active == BASE:
             return self._changed(replace(self.mix, base=picture))
         strength = 1.0 if self.strength is None else self.strength
-        part = BOTH if self.active == LAYOUT else self.part
+        part = BOTH if self.active == POSE else self.part
         return self._changed(self.mix.with_source(Source(self.active, picture, strength, part)))
 
     @property
@@ -208,7 +208,7 @@ class Session(Visit):
 
     def fitted(self, regions: Sequence[str]) -> "Session":
         """With nothing chosen for the next pick that the model does not have, as after a step back to another one."""
-        return self if self.active in (BASE, LAYOUT, *regions) else replace(self, active=BASE)
+        return self if self.active in (BASE, POSE, *regions) else replace(self, active=BASE)
 
     # Sliders ----------------------------------------------------------------------------------------------------------
 
@@ -233,6 +233,6 @@ class Session(Visit):
         self, shown: Mix, past: tuple[Mix, ...], future: tuple[Mix, ...], gesture: str | None = None
     ) -> "Session":
         session = super()._showing(shown, past, future, gesture)
-        lost = self.active == LAYOUT and not shown.way.TAKES_LAYOUT
+        lost = self.active == POSE and not shown.way.TAKES_LAYOUT
         part = self.part if shown.way.TAKES_PARTS else BOTH
         return replace(session, active=BASE if lost else self.active, part=part)

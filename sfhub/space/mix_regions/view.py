@@ -22,7 +22,7 @@ from sfhub.space.common.pictures import (
     hex_colour,
     overlay,
 )
-from sfhub.space.mix_regions.state import BASE, BOTH, LAYOUT, SHAPE, TEXTURE, Mix, Session, Source
+from sfhub.space.mix_regions.state import BASE, BOTH, POSE, SHAPE, TEXTURE, Mix, Session, Source
 from sfhub.space.mix_regions.work import Comparison
 
 __all__ = ["VIEWS", "chips", "gallery", "label", "notes", "views"]
@@ -33,7 +33,7 @@ VIEWS = ("result", "base", "regions", "difference")
 
 def label(region: str) -> str:
     """The name of a region, or of the layout, as people read it."""
-    return "pose" if region == LAYOUT else region.replace("_", " ")
+    return "pose" if region == POSE else region.replace("_", " ")
 
 
 def gallery(session: Session, menu: Menu) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def chips(session: Session, menu: Menu, pictures: Mapping[str, str]) -> str:
         pictures: thumbnails of the base and all sources.
     """
     base = _chip(BASE, "Base", session, [Source(BASE, session.mix.base)], pictures, "var(--body-text-color)")
-    pose = [LAYOUT] if session.mix.way.TAKES_LAYOUT else []
+    pose = [POSE] if session.mix.way.TAKES_LAYOUT else []
     first = "".join(_region_chip(region, session, menu, pictures) for region in (*pose, *menu.single))
     groups = "".join(_region_chip(region, session, menu, pictures) for region in menu.groups)
     return (
@@ -87,7 +87,7 @@ def _hint(session: Session, menu: Menu) -> str:
     if session.active == BASE:
         return "Now click the portrait to start from."
     within = ", ".join(map(label, menu.within(session.active)))
-    part = "" if session.part == BOTH or session.active == LAYOUT else f"{session.part} of the "
+    part = "" if session.part == BOTH or session.active == POSE else f"{session.part} of the "
     return (
         f"Now click a portrait to take the {part}<b>{escape(label(session.active))}</b>"
         f"{f' ({escape(within)})' if within else ''} from."

@@ -13,7 +13,7 @@ from sfhub.space.common.accelerator import on_accelerator
 from sfhub.space.common.cache import Cache
 from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.picture_ref import PictureRef
-from sfhub.space.mix_regions.state import BOTH, LAYOUT, SHAPE, TEXTURE, Mix
+from sfhub.space.mix_regions.state import BOTH, POSE, SHAPE, TEXTURE, Mix
 from sfhub.steps.recipe import read_steps
 
 __all__ = ["Comparison", "Mixer"]
@@ -82,7 +82,7 @@ class Mixer:
         """A mix by the regions on the menu, where a recipe of Editing in Style has those of the catalog."""
         menu = self.model.menu
         if mix.way.TAKES_LAYOUT:
-            known = {*menu.regions, LAYOUT} >= {source.region for source in mix.sources}
+            known = {*menu.regions, POSE} >= {source.region for source in mix.sources}
         else:
             given = [source.region for source in mix.sources]
             renamed = {source._replace(region=menu.region_of.get(source.region, "")) for source in mix.sources}
@@ -99,7 +99,7 @@ class Mixer:
         base = samples[mix.base]
         result = self._mixed(mix, samples) if mix.used else base
         before, after = self.pipe.segment([base, result])
-        changed = np.full_like(after.labels, any(source.region == LAYOUT for source in mix.used), dtype=bool)
+        changed = np.full_like(after.labels, any(source.region == POSE for source in mix.used), dtype=bool)
         menu = self.model.menu
         for label in {label for source in mix.used for label in menu.labels.get(source.region, ())}:
             changed |= before.mask(label) | after.mask(label)
@@ -111,12 +111,8 @@ class Mixer:
             return {source.region: samples[source.picture] for source in mix.used if source.part == part}
 
         given = pictures(BOTH)
-        # The pipelines call the layout by another name where they take strengths.
-        strengths = {
-            "layout" if source.region == LAYOUT else source.region: source.strength * mix.strength
-            for source in mix.used
-        }
-        options = {"layout": given.pop(LAYOUT, None)}
+        strengths = {source.region: source.strength * mix.strength for source in mix.used}
+        options = {"layout": given.pop(POSE, None), "layout_strength": strengths.pop(POSE, None)}
         if mix.way.TAKES_PARTS:
             options |= {SHAPE: pictures(SHAPE), TEXTURE: pictures(TEXTURE)}
         else:

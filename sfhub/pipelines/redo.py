@@ -62,7 +62,7 @@ def redo(
             "The picture was made with model %s (%s); with %s (%s) it comes out differently.",
             *(theirs["name"], theirs["revision"], ours.name, ours.revision),
         )
-    return pipe.remake(recipe, background=background)
+    return pipe.redo(recipe, background=background)
 
 
 def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> GeneratorPipeline:

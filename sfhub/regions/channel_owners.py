@@ -1,9 +1,9 @@
-"""Which region every style channel belongs to, settled among all regions at once.
+"""Which region every style channel belongs to, decided for all regions at once.
 
 Queries of *Editing in Style* may overlap: a channel that shades cheeks and lids serves an edit of the skin and one of
-the eyes. In a fused code it can come from one source only. Claims are therefore found together: each channel divides
-itself among the regions by a softmax, and gradient ascent improves what is measured of every region
-(`sfhub.regions.separability`), while the softmax sharpens until each channel has one owner. Not in StyleFusion, whose
+the eyes. In a fused code it can come from one source only. So the owners of all channels are found together: a softmax
+divides each channel among the regions, gradient ascent improves what is measured of every region
+(`sfhub.regions.separability`), and the softmax sharpens until each channel has one owner. Not in StyleFusion, whose
 weights M (equation 8) compare activations, channel by channel.
 """
 
@@ -20,9 +20,9 @@ from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import Parser, render_regions
 from sfhub.regions.refine import draw_pairs, labels_of, objective, render_pool
 from sfhub.regions.sampling import sample_styles
-from sfhub.regions.separability import WANTED_LEAK, edited_region, is_present, mean_change
+from sfhub.regions.separability import WANTED_SELECTIVITY, edited_region, is_present, mean_change
 
-__all__ = ["region_claims"]
+__all__ = ["assign_channels"]
 
 # Logits of channels inside and outside a region's default query before the first step.
 START = 1.0
@@ -30,7 +30,7 @@ START = 1.0
 SHARPER = 4.0
 
 
-def region_claims(
+def assign_channels(
     generator: StyleGAN2Generator,
     catalog: RegionCatalog,
     layout: Tensor,
@@ -42,7 +42,7 @@ def region_claims(
     learning_rate: float = 0.2,
     seed: int = 5,
     truncation_psi: float = 0.7,
-    leak: float = WANTED_LEAK,
+    selectivity: float = WANTED_SELECTIVITY,
     progress: bool = True,
 ) -> Tensor:
     """Give every style channel that is not the layout's to one region, by gradient.
@@ -59,7 +59,7 @@ def region_claims(
         learning_rate: of Adam, for the logits; falls to 0 along a cosine.
         seed: of images and pairs.
         truncation_psi: of the images.
-        leak: how much more a region shall change than the rest.
+        selectivity: how much more a region shall change than the rest.
         progress: show a bar.
 
     Returns:
@@ -86,13 +86,13 @@ def region_claims(
     logits = (START * (2 * queries * free - 1)).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=learning_rate, betas=(0.8, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in tqdm(range(steps), desc="Claims of the regions", disable=not progress):
+    for step in tqdm(range(steps), desc="Owners of the channels", disable=not progress):
         drawn = [draw_pairs(shown, batch_size, source) for shown in shows]
         base, other = (torch.cat(part) for part in zip(*drawn, strict=True))
         reference = interpolate_styles(codes[base], codes[other], free)
         reference_image, reference_labels = render_regions(generator, catalog, reference, parser)
-        claims = (logits * (1 + (SHARPER - 1) * step / steps)).softmax(dim=0) * free
-        mixed = interpolate_styles(codes[base], reference, claims[region])
+        shares = (logits * (1 + (SHARPER - 1) * step / steps)).softmax(dim=0) * free
+        mixed = interpolate_styles(codes[base], reference, shares[region])
         image = generator.synthesis(mixed)
         inside = edited_region(
             labels[base] == index,
@@ -102,7 +102,7 @@ def region_claims(
         )
         change = mean_change(color_difference(image, images[base]), inside)
         whole = mean_change(color_difference(reference_image, images[base]), inside)
-        loss = -objective(leak, *(part.view(count, batch_size).mean(dim=1) for part in (*change, *whole))).sum()
+        loss = -objective(selectivity, *(part.view(count, batch_size).mean(dim=1) for part in (*change, *whole))).sum()
         (logits.grad,) = torch.autograd.grad(loss, [logits])
         optimizer.step()
         schedule.step()
