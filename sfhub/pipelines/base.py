@@ -8,6 +8,7 @@ leaves the old folder as it was.
 """
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from huggingface_hub import CommitInfo, HfApi
 from typing_extensions import Self
 
 import sfhub
+from sfhub.editing.directions import EditDirections
 from sfhub.errors import InputError
 from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
@@ -89,6 +91,8 @@ class SfhubPipeline(DiffusionPipeline):
             for key, value in component.state_dict().items() if component is not None else ():
                 digest.update(f"{name}.{key} {value.dtype} {list(value.shape)}".encode())
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            if isinstance(component, EditDirections):  # names and ranges are in no tensor
+                digest.update(json.dumps(component.config["edits"], sort_keys=True).encode())
         return f"sha256:{digest.hexdigest()[:32]}"
 
     # Loading --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sfhub.editing.edits import Edit
 from sfhub.errors import InputError
 from sfhub.images.color import color_difference
 from sfhub.images.pixels import to_pil, to_tensor
@@ -26,13 +27,13 @@ from sfhub.pipelines.base import SfhubPipeline
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.regions.class_regions import ClassRegions
 from sfhub.regions.names import RegionNames
-from sfhub.steps.assets import find_assets
+from sfhub.steps.assets import Assets, find_assets
 from sfhub.steps.checks import check_seed
 from sfhub.steps.code import Code
 from sfhub.steps.grid import MAX_GRID, GridStep
 from sfhub.steps.interpolate import InterpolateStep
 from sfhub.steps.mix import MixStep
-from sfhub.steps.recipe import assets_of, extend, last_step, make_recipe, read_steps
+from sfhub.steps.recipe import Placed, assets_of, extend, last_step, make_recipe, read_steps
 from sfhub.steps.sample import SampleStep
 from sfhub.steps.step import Step
 
@@ -102,13 +103,13 @@ class GeneratorPipeline(SfhubPipeline):
         return Sample.of(step.paste([each.image for each in samples]), self.stacked([s.code for s in samples]), recipe)
 
     @torch.no_grad()
-    def render(self, step: Step, *columns: Samples, photographs: Sequence[Image.Image] = ()) -> Sample | list[Sample]:
+    def render(self, step: Step, *columns: Samples, given: Sequence[Image.Image | Edit] = ()) -> Sample | list[Sample]:
         """The picture that a step makes of others; every verb comes down to this.
 
         Args:
             step: of any kind that suits the model.
             *columns: what goes in, pictures or batches of one common length.
-            photographs: those that the step refers to by digest.
+            given: photographs and edits that the step refers to by digest.
 
         Returns:
             One picture if everything that goes in was one picture, else a list.
@@ -119,7 +120,7 @@ class GeneratorPipeline(SfhubPipeline):
         step.check_model(self)
         if not step.takes(len(columns)):
             raise InputError(f"{len(columns)} pictures do not go into the step {step.OP!r}, which takes {step.INPUTS}.")
-        made = self._make([(row, step) for row in (rows(columns) if columns else [()])], photographs)
+        made = self._make([(row, step) for row in (rows(columns) if columns else [()])], given)
         return made[0] if all(isinstance(each, Sample) for each in columns) else made
 
     # Looking at pictures --------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class GeneratorPipeline(SfhubPipeline):
             InputError: if the model has nothing that could tell.
         """
         self._check_model(as_list(sample))
-        found = [self._segment_one(each) for each in as_list(sample)]
+        found = [self._segment_one(each.image, self._code_here(each)) for each in as_list(sample)]
         return found[0] if isinstance(sample, Sample) else found
 
     def difference(self, a: Samples, b: Samples) -> np.ndarray:
@@ -171,24 +172,40 @@ class GeneratorPipeline(SfhubPipeline):
     # Steps of recipes -----------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def redo(self, recipe: Mapping[str, Any], *, background: Image.Image | None = None) -> Sample:
+    def redo(
+        self, recipe: Mapping[str, Any], *, background: Image.Image | None = None, edits: Sequence[Edit] = ()
+    ) -> Sample:
         """Follow the steps of a checked recipe (`check_recipe`) with this pipeline's model.
 
         Args:
             recipe: of a picture.
             background: the photograph that the picture was put in front of, which a recipe does not hold.
+            edits: those that are not the model's own, likewise.
 
         Raises:
-            InputError: if the model has no such region, class or query, or the photograph is missing or another one.
+            InputError: if the model has no such region, class, query or edit, or the photograph or an edit is missing
+                or another one.
         """
         steps = read_steps(recipe)
-        assets = find_assets(assets_of(steps), [] if background is None else [background])
+        assets = find_assets(assets_of(steps), [*([] if background is None else [background]), *edits])
         codes: list[Code] = []
         for each in steps:
             each.step.check_model(self)
-            codes.append(each.step.code(self, [codes[i] for i in each.inputs]))
-        (image,) = steps[-1].step.pictures(self, codes[-1:], assets)
+            codes.append(each.step.code(self, [codes[i] for i in each.inputs], assets))
+        image = self._picture(steps, codes, assets)
         return Sample.of(image, codes[-1], make_recipe(self.model_record, recipe["steps"]))
+
+    def _picture(self, steps: Sequence[Placed], codes: Sequence[Code], assets: Assets) -> Image.Image:
+        """The picture of the last of some steps, whose codes are known, and of no others but those that it shows."""
+        shown = {len(steps) - 1}
+        for k in reversed(range(len(steps))):
+            shown |= set(steps[k].inputs) if k in shown and steps[k].step.needs_before else set()
+        images: dict[int, Image.Image] = {}
+        for k in sorted(shown):
+            step, inputs = steps[k].step, steps[k].inputs
+            before = [(images[i], codes[i]) for i in inputs] if step.needs_before else []
+            (images[k],) = step.pictures(self, codes[k : k + 1], [before], assets)
+        return images[len(steps) - 1]
 
     @abstractmethod
     def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
@@ -220,11 +237,11 @@ class GeneratorPipeline(SfhubPipeline):
         """Codes `[1, S]` -> images `[B, 3, H, W]` in [-1, 1]."""
 
     @abstractmethod
-    def _segment_one(self, sample: Sample) -> Segmentation:
+    def _segment_one(self, image: Image.Image, code: Code) -> Segmentation:
         """The regions of one picture."""
 
     def _make(
-        self, made: Sequence[tuple[Sequence[Sample], Step]], photographs: Sequence[Image.Image] = ()
+        self, made: Sequence[tuple[Sequence[Sample], Step]], given: Sequence[Image.Image | Edit] = ()
     ) -> list[Sample]:
         """Pictures made from other pictures, each by one step; all steps are of one kind and take the same files."""
         for inputs, _ in made:
@@ -232,10 +249,12 @@ class GeneratorPipeline(SfhubPipeline):
         if not made:
             return []
         step = made[0][1]
-        assets = find_assets(step.assets, photographs)
-        codes = [each.code(self, [self._code_here(sample) for sample in inputs]) for inputs, each in made]
+        assets = find_assets(step.assets, given)
+        before = [[(sample.image, self._code_here(sample)) for sample in inputs] for inputs, _ in made]
+        pairs = list(zip(made, before, strict=True))
+        codes = [each.code(self, [code for _, code in shown], assets) for (_, each), shown in pairs]
         recipes = [extend([sample.recipe for sample in inputs], each, self.model_record) for inputs, each in made]
-        return list(map(Sample.of, step.pictures(self, codes, assets), codes, recipes))
+        return list(map(Sample.of, step.pictures(self, codes, before, assets), codes, recipes))
 
     def _film(self, a: Sample, b: Sample, step: InterpolateStep, positions: Sequence[float]) -> list[Sample]:
         """Pictures at places on the way from `a` to `b`."""

@@ -2,12 +2,14 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from PIL import Image
 
 import sfhub
+from sfhub.editing.edits import Edit
 from sfhub.errors import InputError
 from sfhub.pipelines.families import open_pipeline
 from sfhub.pipelines.generator import GeneratorPipeline
@@ -27,6 +29,7 @@ def redo(
     *,
     device: str = "cpu",
     background: Image.Image | None = None,
+    edits: Sequence[Edit] = (),
     **kwargs: Any,
 ) -> Sample:
     """Make a picture again from its recipe.
@@ -42,11 +45,12 @@ def redo(
         device: where to compute, unless `model` is a pipeline; only a CPU repeats a picture bit for bit.
         background: the photograph behind the picture, if it has one (`SemanticStyleGANPipeline.compose`); a recipe
             holds only its digest.
+        edits: those in the picture that are not the model's own, likewise (`sfhub.editing.edits.Edit`).
         **kwargs: for `from_pretrained`, such as `token` or `cache_dir`.
 
     Raises:
         InputError: if there is no sound recipe, the model has to be named, or is not the one the picture was made with,
-            or the photograph is missing or another one.
+            or the photograph or an edit is missing or another one.
     """
     recipe = read_recipe(image)
     pipe = model if isinstance(model, GeneratorPipeline) else _load(recipe, model, kwargs).to_device(device)
@@ -62,7 +66,7 @@ def redo(
             "The picture was made with model %s (%s); with %s (%s) it comes out differently.",
             *(theirs["name"], theirs["revision"], ours.name, ours.revision),
         )
-    return pipe.redo(recipe, background=background)
+    return pipe.redo(recipe, background=background, edits=edits)
 
 
 def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> GeneratorPipeline:

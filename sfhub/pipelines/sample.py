@@ -10,8 +10,10 @@ from PIL import Image
 from torch import Tensor
 from typing_extensions import Self
 
+from sfhub.editing.spaces import Latent
 from sfhub.errors import InputError
 from sfhub.files import write_atomically
+from sfhub.images.lock import OutsideChange
 from sfhub.steps.code import Code
 from sfhub.steps.png import png_bytes
 
@@ -27,27 +29,31 @@ class Sample:
         s: flat style code `[1, S]`, of a new sample on the generator's device.
         recipe: how it was made, plain JSON data (`sfhub.steps.recipe`).
         w_plus: the W+ code that `s` came from, where there is one; see `sfhub.steps.code.Code`.
+        latent: where it began in Z, likewise.
+        outside: what an edit that was kept to regions changed outside of them; None for all other pictures.
     """
 
     image: Image.Image
     s: Tensor
     recipe: dict[str, Any]
     w_plus: Tensor | None = None
+    latent: Latent | None = None
+    outside: OutsideChange | None = None
 
     @classmethod
     def of(cls, image: Image.Image, code: Code, recipe: dict[str, Any]) -> Self:
         """The picture of a code."""
-        return cls(image, code.s, recipe, code.w_plus)
+        return cls(image, code.s, recipe, code.w_plus, code.latent)
 
     @property
     def code(self) -> Code:
-        """`s` and `w_plus`."""
-        return Code(self.s, self.w_plus)
+        """`s`, `w_plus` and `latent`."""
+        return Code(self.s, self.w_plus, self.latent)
 
     def on_cpu(self) -> Self:
         """With the code on the CPU: what was made on an accelerator may outlive the process that had it."""
         code = self.code.to("cpu")
-        return replace(self, s=code.s, w_plus=code.w_plus)
+        return replace(self, s=code.s, w_plus=code.w_plus, latent=code.latent)
 
     def png(self) -> bytes:
         """The picture as a PNG file that carries its recipe and the statement that it is synthetic."""

@@ -19,11 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 from sfhub.editing.arrangement import Arrangement, join_code, split_code
+from sfhub.editing.directions import EditDirections
 from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
+from sfhub.editing.spaces import CodeSpace, Latent, code_space
 from sfhub.errors import InputError
 from sfhub.images.pixels import fitted, to_pil, to_tensor
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
-from sfhub.pipelines.generator import GeneratorPipeline, Samples, check_number
+from sfhub.pipelines.edits import EditingPipeline
+from sfhub.pipelines.generator import Samples, check_number
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.class_regions import ClassRegions
@@ -66,22 +69,33 @@ ABSENT = -30.0
 """Depth of what is not there."""
 
 
-class SemanticStyleGANPipeline(GeneratorPipeline):
+class SemanticStyleGANPipeline(EditingPipeline):
     """Generate, mix, segment, compare, interpolate and compose pictures of one SemanticStyleGAN.
 
     Args:
         generator: the network.
         parser: picture -> semantic classes; to compare the generator's own masks with, nothing here needs it.
+        directions: named edits; see `edit`.
+
+    Raises:
+        InputError: if the directions were made for another generator.
     """
 
     FAMILY: ClassVar[str] = "SemanticStyleGAN"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "shape", "texture")
     TAGS: ClassVar[tuple[str, ...]] = ("semanticstylegan",)
-    _optional_components: ClassVar[list[str]] = ["parser"]
+    _optional_components: ClassVar[list[str]] = ["parser", "directions"]
 
-    def __init__(self, generator: SemanticStyleGANGenerator, parser: PortraitParser | None = None):
+    def __init__(
+        self,
+        generator: SemanticStyleGANGenerator,
+        parser: PortraitParser | None = None,
+        directions: EditDirections | None = None,
+    ):
         super().__init__()
-        self.register_modules(generator=generator, parser=parser)
+        if directions is not None:
+            directions.check_space(code_space(generator))
+        self.register_modules(generator=generator, parser=parser, directions=directions)
 
     # Making pictures ------------------------------------------------------------------------------------------------
 
@@ -184,7 +198,7 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
             zoom={name: _factor(name, factor) for name, factor in (zoom or {}).items()},
             background=None if photograph is None else Asset.of(photograph),
         )
-        return self.render(step, *inputs, photographs=[] if photograph is None else [photograph])
+        return self.render(step, *inputs, given=[] if photograph is None else [photograph])
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 
@@ -278,7 +292,12 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         """As `GeneratorPipeline.sampled`."""
         if label is not None:
             raise InputError(f"Label {label!r} cannot be used, for this model has no classes to ask for; leave it out.")
-        return Code(join_code(self.generator.mapping(z, truncation_psi)))
+        return Code(join_code(self.generator.mapping(z, truncation_psi)), latent=Latent(z, truncation_psi))
+
+    @property
+    def code_space(self) -> CodeSpace:
+        """As `GeneratorPipeline.code_space`."""
+        return code_space(self.generator)
 
     def stacked(self, codes: Sequence[Code]) -> Code:
         """As `GeneratorPipeline.stacked`; if something was composed in one picture, all have an arrangement."""
@@ -322,9 +341,9 @@ class SemanticStyleGANPipeline(GeneratorPipeline):
         self._check_model([sample])
         return self._synthesis([self._code_here(sample).s])
 
-    def _segment_one(self, sample: Sample) -> Segmentation:
+    def _segment_one(self, image: Image.Image, code: Code) -> Segmentation:
         """The classes of one picture by the generator's refined masks."""
-        labels = self._output(sample).mask[0].argmax(dim=0)
+        labels = self._synthesis([code.s]).mask[0].argmax(dim=0)
         return Segmentation(labels.cpu().numpy(), self.classes)
 
     def _subsets(

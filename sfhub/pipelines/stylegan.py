@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from sfhub.editing.directions import EditDirections
+from sfhub.editing.spaces import CodeSpace, Latent, code_space
 from sfhub.errors import InputError
 from sfhub.images.pixels import to_tensor
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.pipelines.generator import GeneratorPipeline, Samples
+from sfhub.pipelines.edits import EditingPipeline
+from sfhub.pipelines.generator import Samples
 from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
@@ -34,7 +38,7 @@ WAYS: dict[str, type[MixStep]] = dict.fromkeys(METHODS, MixByCatalog) | {
 """Way of mixing by what users call its method; a relevance stands for queries that are made from it."""
 
 
-class StyleGANPipeline(GeneratorPipeline):
+class StyleGANPipeline(EditingPipeline):
     """Generate, mix, segment, compare and interpolate pictures of one StyleGAN2.
 
     Args:
@@ -42,15 +46,16 @@ class StyleGANPipeline(GeneratorPipeline):
         catalog: which style channel moves which region; mixes regions by Editing in Style, and names them.
         parser: picture -> semantic classes; draws finer outlines of regions than the catalog.
         fusion: mixes regions by StyleFusion.
+        directions: named edits; see `edit`.
 
     Raises:
-        InputError: if the catalog or the hierarchy was made for another generator.
+        InputError: if the catalog, the hierarchy or the directions were made for another generator.
     """
 
     FAMILY: ClassVar[str] = "StyleGAN2"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "method")
     TAGS: ClassVar[tuple[str, ...]] = ("stylegan2",)
-    _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion"]
+    _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion", "directions"]
 
     def __init__(
         self,
@@ -58,12 +63,15 @@ class StyleGANPipeline(GeneratorPipeline):
         catalog: RegionCatalog | None = None,
         parser: PortraitParser | None = None,
         fusion: FusionHierarchy | None = None,
+        directions: EditDirections | None = None,
     ):
         super().__init__()
         for made_for_it in (catalog, fusion):
             if made_for_it is not None:
                 made_for_it.check_generator(generator)
-        self.register_modules(generator=generator, catalog=catalog, parser=parser, fusion=fusion)
+        if directions is not None:
+            directions.check_space(code_space(generator))
+        self.register_modules(generator=generator, catalog=catalog, parser=parser, fusion=fusion, directions=directions)
 
     # Making pictures ------------------------------------------------------------------------------------------------
 
@@ -183,7 +191,7 @@ class StyleGANPipeline(GeneratorPipeline):
     def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
         """As `GeneratorPipeline.sampled`."""
         w_plus = self.generator.mapping(z, self._one_hot(label), truncation_psi)
-        return Code(self.generator.styles(w_plus), w_plus)
+        return Code(self.generator.styles(w_plus), w_plus, Latent(z, truncation_psi, label))
 
     def _one_hot(self, label: int | None) -> Tensor | None:
         classes = self.generator.config.num_classes
@@ -195,22 +203,27 @@ class StyleGANPipeline(GeneratorPipeline):
             raise InputError(f"Label {label!r} cannot be used; this model takes a class from 0 to {classes - 1}.")
         return torch.nn.functional.one_hot(torch.tensor([label]), classes).to(self.device, self.dtype)
 
+    @property
+    def code_space(self) -> CodeSpace:
+        """As `GeneratorPipeline.code_space`."""
+        return code_space(self.generator, self._one_hot)
+
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
         return self.generator.synthesis(torch.cat(list(codes)), noise_mode="const")
 
-    def _segment_one(self, sample: Sample) -> Segmentation:
+    def _segment_one(self, image: Image.Image, code: Code) -> Segmentation:
         """The regions of one picture: by the parser's masks where there is one, else by the catalog's clusters."""
-        width, height = sample.image.size
+        width, height = image.size
         # A parser draws finer outlines than clusters; the catalog says which of its classes is which region.
         if self.parser is not None and (self.catalog is None or self.catalog.config.class_regions):
-            image = to_tensor(sample.image)[None].to(self.device, self.parser.dtype)
-            labels, names = self.parser.segment(image), tuple(self.parser.config.class_names)
+            pixels = to_tensor(image)[None].to(self.device, self.parser.dtype)
+            labels, names = self.parser.segment(pixels), tuple(self.parser.config.class_names)
             if self.catalog is not None:
                 labels, names = self.catalog.region_labels(labels), tuple(self.catalog.regions)
         elif self.catalog is not None:
             # Synthesis may stop at the last layer that the clusters are of.
             _, activations = self.generator.synthesis(
-                self._code_here(sample).s,
+                code.s,
                 resolution=self.generator.style_layout[self.catalog.layer].resolution,
                 return_activations=self.catalog.layers,
             )

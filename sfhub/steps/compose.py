@@ -9,10 +9,10 @@ from typing_extensions import Self
 
 from sfhub.editing.arrangement import join_code, split_code
 from sfhub.editing.semantic import code_places, exchange
-from sfhub.steps.assets import Asset
+from sfhub.steps.assets import Asset, Assets
 from sfhub.steps.checks import is_named, is_names, is_number, need
 from sfhub.steps.code import Code
-from sfhub.steps.step import Model, Step
+from sfhub.steps.step import Before, Model, Step
 
 __all__ = ["MAX_MOVE", "MAX_ZOOM", "ComposeStep"]
 
@@ -66,7 +66,7 @@ class ComposeStep(Step):
         for region in (*self.without, *self.move, *self.zoom):
             model.region_names.covered_by(region)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         names, generator = model.region_names, model.generator
         (w_plus, arrangement), *behind = (split_code(generator, code.s) for code in inputs)
@@ -78,10 +78,12 @@ class ComposeStep(Step):
         w_plus = exchange(w_plus, [(source, code_places(generator, [0]), 1.0) for source, _ in behind])
         return inputs[0].with_s(join_code(w_plus, arrangement))
 
-    def pictures(self, model: Model, codes: Sequence[Code], assets: Mapping[Asset, Image.Image]) -> list[Image.Image]:
+    def pictures(
+        self, model: Model, codes: Sequence[Code], before: Sequence[Before], assets: Assets
+    ) -> list[Image.Image]:
         """As `Step.pictures`."""
         if self.background is None:
-            return super().pictures(model, codes, assets)
+            return super().pictures(model, codes, before, assets)
         return [model.image_before(assets[self.background], code) for code in codes]
 
     @property

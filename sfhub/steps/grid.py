@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from PIL import Image
 from typing_extensions import Self
 
-from sfhub.steps.assets import Asset
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_integer, need
 from sfhub.steps.code import Code
-from sfhub.steps.step import Model, Step
+from sfhub.steps.step import Before, Model, Step
 
 __all__ = ["MAX_GRID", "GridStep"]
 
@@ -42,13 +42,20 @@ class GridStep(Step):
         """Up to 400 pictures go in."""
         return 1 <= count <= MAX_GRID
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         return model.stacked(inputs)
 
-    def pictures(self, model: Model, codes: Sequence[Code], assets: Mapping[Asset, Image.Image]) -> list[Image.Image]:
+    @property
+    def needs_before(self) -> bool:
+        """It shows the pictures that go in."""
+        return True
+
+    def pictures(
+        self, model: Model, codes: Sequence[Code], before: Sequence[Before], assets: Assets
+    ) -> list[Image.Image]:
         """As `Step.pictures`."""
-        return [self.paste(model.images([Code(row) for row in code.s.split(1)])) for code in codes]
+        return [self.paste([image for image, _ in each]) for each in before]
 
     def paste(self, images: Sequence[Image.Image]) -> Image.Image:
         """Pictures of one size side by side, on white."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from sfhub.editing.catalog import interpolate_by_queries
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, is_number, need
 from sfhub.steps.code import Code
 from sfhub.steps.mix_by_catalog import check_catalog, queries_of
@@ -60,7 +61,7 @@ class InterpolateStyles(InterpolateStep):
         if self.regions:
             check_catalog(model, self.regions)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         a, b = inputs
         queries = None if self.regions is None else queries_of(model, self.regions, self.query)

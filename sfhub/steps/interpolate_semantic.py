@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from sfhub.editing.arrangement import join_code, split_code
 from sfhub.editing.semantic import BOTH, PARTS, code_places, exchange
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import need
 from sfhub.steps.code import Code
 from sfhub.steps.interpolate import InterpolateStep, check_way
@@ -46,7 +47,7 @@ class InterpolateSemantic(InterpolateStep):
         for region in self.regions or ():
             model.region_names.covered_by(region)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         (a, here), (b, there) = (split_code(model.generator, code.s) for code in inputs)
         if self.regions is None and self.part == BOTH:

@@ -10,6 +10,7 @@ from typing_extensions import Self
 from sfhub.editing.catalog import mix_by_queries
 from sfhub.errors import InputError
 from sfhub.regions.names import RegionNames
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
 from sfhub.steps.code import Code
 from sfhub.steps.mix import MixStep, Taken, check_strengths
@@ -80,7 +81,7 @@ class MixByCatalog(MixStep):
         super().check_model(model)
         check_catalog(model, self.regions)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         base, *sources = inputs
         queries = queries_of(model, self.regions, self.query)

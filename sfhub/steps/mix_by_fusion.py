@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from sfhub.editing.fusion import fuse
 from sfhub.errors import InputError
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
 from sfhub.steps.code import Code
 from sfhub.steps.mix import MixStep, Taken, check_strengths
@@ -81,7 +82,7 @@ class MixByFusion(MixStep):
         for region in self.regions:
             model.region_names.node(region)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         base, *sources = inputs
         weighted = [(source.s, strength) for source, strength in zip(sources, self.strengths, strict=True)]

@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from sfhub.editing.arrangement import join_code, split_code
 from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE, code_places, exchange
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import MAX_NAMES, is_text, need
 from sfhub.steps.code import Code
 from sfhub.steps.mix import MixStep, Taken, check_strengths
@@ -59,7 +60,7 @@ class MixBySemantic(MixStep):
         for region in self.regions:
             model.region_names.covered_by(region)
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         generator = model.generator
         (base, arrangement), *sources = (split_code(generator, code.s) for code in inputs)

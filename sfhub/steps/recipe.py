@@ -20,7 +20,7 @@ from typing import Any
 
 from sfhub import __version__
 from sfhub.errors import InputError
-from sfhub.steps.assets import Asset
+from sfhub.steps.assets import Asset, EditAsset
 from sfhub.steps.checks import is_integer, is_text, need, short
 from sfhub.steps.registry import step_from_json
 from sfhub.steps.step import Step
@@ -158,8 +158,8 @@ def last_step(recipe: Mapping[str, Any]) -> Step:
     return _placed(recipe["steps"][-1], len(recipe["steps"]) - 1).step
 
 
-def assets_of(steps: Sequence[Placed]) -> list[Asset]:
-    """The files that steps refer to by digest, each once."""
+def assets_of(steps: Sequence[Placed]) -> list[Asset | EditAsset]:
+    """What steps refer to by digest, each once."""
     return list(dict.fromkeys(asset for placed in steps for asset in placed.step.assets))
 
 

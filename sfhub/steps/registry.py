@@ -6,6 +6,7 @@ from typing import Any
 
 from sfhub.steps.checks import need
 from sfhub.steps.compose import ComposeStep
+from sfhub.steps.edit import EditStep
 from sfhub.steps.grid import GridStep
 from sfhub.steps.interpolate import InterpolateStyles
 from sfhub.steps.interpolate_semantic import InterpolateSemantic
@@ -27,6 +28,7 @@ STEPS: list[type[Step]] = [
     InterpolateSemantic,
     GridStep,
     ComposeStep,
+    EditStep,
 ]
 """Every kind of step."""
 

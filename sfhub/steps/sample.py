@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
+from sfhub.steps.assets import Assets
 from sfhub.steps.checks import check_seed, is_integer, is_number, need
 from sfhub.steps.code import Code
 from sfhub.steps.step import Model, Step
@@ -43,7 +44,7 @@ class SampleStep(Step):
         """No picture goes in."""
         return count == 0
 
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
         """As `Step.code`."""
         return model.sampled(model.latent(self.seed), self.truncation_psi, self.label)
 

@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Self
 
+from sfhub.editing.edits import Edit
+from sfhub.editing.spaces import CodeSpace
 from sfhub.errors import InputError
-from sfhub.steps.assets import Asset
+from sfhub.steps.assets import Asset, Assets, EditAsset
 from sfhub.steps.code import Code
 
-__all__ = ["Model", "Step"]
+__all__ = ["Before", "Model", "Step"]
+
+Before = Sequence[tuple[Image.Image, Code]]
+"""The pictures that go into a step, each with its code."""
 
 
 class Model(Protocol):
@@ -38,6 +44,17 @@ class Model(Protocol):
 
     def images(self, codes: Sequence[Code]) -> list[Image.Image]:
         """The picture of each code."""
+
+    @property
+    def edits(self) -> Mapping[str, Edit]:
+        """The model's edits by name."""
+
+    @property
+    def code_space(self) -> CodeSpace:
+        """The spaces that edits move in."""
+
+    def region_mask(self, regions: Sequence[str], pictures: "Before") -> np.ndarray:
+        """Where regions lie in any of some pictures of one size, boolean `[H, W]`."""
 
     def image_before(self, photograph: Image.Image, code: Code) -> Image.Image:
         """The picture of a code with a photograph where its background is; not every family can."""
@@ -96,19 +113,33 @@ class Step(ABC):
             )
 
     @abstractmethod
-    def code(self, model: Model, inputs: Sequence[Code]) -> Code:
-        """The code that the step makes from those of the pictures that go in."""
+    def code(self, model: Model, inputs: Sequence[Code], assets: Assets) -> Code:
+        """The code that the step makes of those that go in; `assets` are at least those of the step."""
 
-    def pictures(self, model: Model, codes: Sequence[Code], assets: Mapping[Asset, Image.Image]) -> list[Image.Image]:
-        """The picture of each code that the step made; `assets` are at least those of the step."""
+    def pictures(
+        self, model: Model, codes: Sequence[Code], before: Sequence[Before], assets: Assets
+    ) -> list[Image.Image]:
+        """The picture of each code that the step made.
+
+        Args:
+            model: that follows the step.
+            codes: what `code` made, one per picture.
+            before: for each of them the pictures that went in; empty unless the step `needs_before`.
+            assets: at least those of the step.
+        """
         return model.images(codes)
 
     # What it is -------------------------------------------------------------------------------------------------------
 
     @property
-    def assets(self) -> tuple[Asset, ...]:
-        """The files that it takes beside the pictures that go in."""
+    def assets(self) -> tuple[Asset | EditAsset, ...]:
+        """What it takes beside the pictures that go in, and recipes do not hold."""
         return ()
+
+    @property
+    def needs_before(self) -> bool:
+        """Whether its picture takes more of those that go in than their codes."""
+        return False
 
     @property
     def is_final(self) -> bool:

@@ -50,7 +50,7 @@ class Exaggerate(Step):
     def takes(self, count):
         return count == 1
 
-    def code(self, model, inputs):
+    def code(self, model, inputs, assets):
         average = model.sampled(model.latent(0), 0.0, None)
         return inputs[0].with_s(average.s + self.times * (inputs[0].s - average.s))
 
@@ -148,9 +148,9 @@ def test_a_sample_knows_the_w_plus_that_its_styles_come_from(fusion_pipeline):
 def test_a_code_without_w_plus_can_be_mixed_and_stays_without(tiny_pipeline):
     a, b = tiny_pipeline.sample([1, 2])
     step = MixByCatalog(("hair",), (0.5,))
-    mixed = step.code(tiny_pipeline, [Code(a.s), b.code])
+    mixed = step.code(tiny_pipeline, [Code(a.s), b.code], {})
     assert mixed.w_plus is None and torch.equal(mixed.s, tiny_pipeline.mix(a, {"hair": b}, 0.5).s)
-    assert InterpolateStyles(position=0.5).code(tiny_pipeline, [Code(a.s), b.code]).w_plus is None
+    assert InterpolateStyles(position=0.5).code(tiny_pipeline, [Code(a.s), b.code], {}).w_plus is None
 
 
 def test_made_again_a_picture_has_its_w_plus(fusion_pipeline):

@@ -1,0 +1,136 @@
+"""Edits of pictures by name, in the whole picture or kept to regions, alike for all generator families."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sfhub.editing.edits import Edit, as_names, find_edit
+from sfhub.errors import InputError
+from sfhub.images.lock import outside_change
+from sfhub.pipelines.generator import GeneratorPipeline, Samples, as_list
+from sfhub.pipelines.sample import Sample
+from sfhub.steps.assets import EditAsset
+from sfhub.steps.code import Code
+from sfhub.steps.edit import EditStep, constraints_of
+
+__all__ = ["DEFAULT", "EditingPipeline"]
+
+DEFAULT = "default"
+"""Stands for the region that an edit names itself."""
+
+REMEMBERED = 64
+"""Masks of regions that are kept: those of the picture under a slider are asked for again and again."""
+
+
+class EditingPipeline(GeneratorPipeline):
+    """Base of the families: a subclass has a component `directions` and says what its `code_space` is."""
+
+    _masks: OrderedDict[tuple, np.ndarray] | None = None
+
+    @property
+    def edits(self) -> Mapping[str, Edit]:
+        """The model's edits by name; each knows its `range`, `region` and `space`."""
+        return {} if self.directions is None else dict(self.directions.items())
+
+    @torch.no_grad()
+    def edit(
+        self,
+        sample: Samples,
+        edit: str | Edit,
+        strength: float = 1.0,
+        region: str | Sequence[str] | Literal["default"] | None = DEFAULT,
+        *,
+        lock: bool = False,
+        method: str | None = None,
+    ) -> Sample | list[Sample]:
+        """Change something that has a name, and only where it is meant to show.
+
+        Edits stack: what comes out can be edited again, with another region. Strength 0 gives the picture itself.
+
+        Args:
+            sample: a picture of this model or a batch; also mixed ones.
+            edit: one of `edits` by name, or any other `Edit`; the recipe knows that by its digest, and to make the
+                picture again takes it.
+            strength: in the unit of the edit; outside of its `range` the nearest end is taken, with a warning.
+            region: where it may show, one region or several; None for the whole picture, which is the classic edit;
+                the edit's own region if not given.
+            lock: leave every pixel outside the region as it is, by compositing with a soft mask inside the region as it
+                lies in either picture. Later edits go on from the edited code, and with a lock of their own from the
+                picture.
+            method: how the edit is kept to the region: `fusion` (the edited code to the chosen nodes of the hierarchy,
+                the original to all others and to every layout), `catalog` (the displacement weighed by the region's
+                query), `classes` (the codes of the chosen classes of a SemanticStyleGAN); None for the first of them
+                that the model has.
+
+        Returns:
+            One picture or as many as went in. With a region, `outside` of each says what changed outside of it.
+
+        Raises:
+            InputError: for an unknown edit or region, a strength that is no finite number, an edit of another
+                generator, or a model that cannot keep edits to regions.
+        """
+        own = isinstance(edit, str)
+        found = find_edit(self.edits, edit) if own else edit
+        if not isinstance(found, Edit):
+            raise InputError(f"{edit!r} is no edit; give the name of one of {', '.join(self.edits) or 'none'}.")
+        found.check(self.code_space)
+        regions = as_names(found.region if region == DEFAULT else region)
+        if regions == ():
+            raise InputError(
+                f"No region was named; choose from {', '.join(self.regions)}, or give None for everything."
+            )
+        ways = constraints_of(self)
+        constraint = None if regions is None else method or (ways[0] if ways else "fusion")
+        foreign = None if own else EditAsset.of(found)
+        lock = bool(lock) and regions is not None
+        step = EditStep(found.name, found.clamped(strength), regions, constraint, lock, foreign)
+        made = self.render(step, sample, given=() if own else (found,))
+        if regions is None:
+            return made
+        return self._with_outside(sample, made, regions)
+
+    def region_mask(self, regions: Sequence[str], pictures: Sequence[tuple[Image.Image, Code]]) -> np.ndarray:
+        """Where regions lie in any of some pictures of one size.
+
+        Args:
+            regions: by the names that users give them.
+            pictures: each with its code.
+
+        Returns:
+            Boolean `[H, W]`.
+
+        Raises:
+            InputError: for an unknown region, or a model that cannot segment.
+        """
+        return np.logical_or.reduce([self._mask(tuple(regions), image, code) for image, code in pictures])
+
+    def _mask(self, regions: tuple[str, ...], image: Image.Image, code: Code) -> np.ndarray:
+        if self._masks is None:
+            self._masks = OrderedDict()
+        looks = hashlib.sha256(image.tobytes() + code.s.float().cpu().numpy().tobytes()).digest()
+        key = regions, looks
+        if key not in self._masks:
+            labels = {label for region in regions for label in self.covered_by(region)}
+            found = self._segment_one(image, code)
+            mask = np.isin(found.labels, [k for k, name in enumerate(found.regions) if name in labels])
+            self._masks[key] = mask
+            while len(self._masks) > REMEMBERED:
+                self._masks.popitem(last=False)
+        self._masks.move_to_end(key)
+        return self._masks[key]
+
+    def _with_outside(self, before: Samples, after: Samples, regions: tuple[str, ...]) -> Samples:
+        """Pictures that say what changed outside the regions."""
+        originals = as_list(before)
+        found = []
+        for base, sample in zip(originals, as_list(after), strict=True):
+            pictures = [(each.image, self._code_here(each)) for each in (base, sample)]
+            change = outside_change(sample.image, base.image, self.region_mask(regions, pictures))
+            found.append(replace(sample, outside=change))
+        return found[0] if isinstance(after, Sample) else found
