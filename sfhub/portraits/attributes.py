@@ -150,6 +150,9 @@ ATTRIBUTE_VECTOR_NAMES: tuple[str, ...] = tuple(
 EARS_FREE = ("bald", "buzz", "short", "side-swept", "afro", "bun", "ponytail")
 """Hair styles that leave the ears free."""
 
+LENGTHS = ("bob", "long straight", "long wavy", "curly", "ponytail")
+"""Hair styles that are longer or shorter within the style."""
+
 Truth = TypeVar("Truth")
 """1 for true and 0 for false, as a tensor or anything else that adds up; see `hiding_reasons`."""
 
@@ -318,7 +321,7 @@ def hiding_reasons(is_one_of: Callable[..., Truth]) -> dict[str, Truth]:
         "background2_": flat,
         "background_x": flat,
         "background_y": flat,
-        "hair_length": shaven,
+        "hair_length": 1 - is_one_of("hair_style", *LENGTHS),
         "hair_volume": shaven,
         "hair_part": shaven,
         "ear_size": 1 - is_one_of("hair_style", *EARS_FREE),

@@ -53,7 +53,7 @@ def _sockets(stage: Stage) -> Tensor:
 def _folds(stage: Stage) -> Tensor:
     """Lines beside the mouth, bags under the eyes and lines across the forehead, from middle age on."""
     x, y = stage.head
-    age = (stage["age"] - 0.35).clamp(min=0) * 1.5
+    age = (stage["age"] - 0.1).clamp(min=0) * 1.2
     strength = 0.19 * age + 0.05 * stage["smile"].clamp(min=0)
     centre, _ = stage.place(0.0, 0.05)
     total = torch.zeros_like(x)
@@ -78,14 +78,14 @@ def _blush(stage: Stage) -> Tensor:
         total += blob(x - centre, y - 0.20, 0.14 * squeeze, 0.10)
     tip, _ = stage.place(0.0, 0.12)
     total += 0.5 * blob(x - tip, y - 0.17, 0.09, 0.07)
-    return total.mul_(0.04 + 0.16 * stage["blush"])
+    return total.mul_(0.03 + 0.19 * stage["blush"])
 
 
 def _nose(stage: Stage) -> tuple[Tensor, Tensor]:
     """Darkness of the nose and the signed distance of its outline."""
     x, y = stage.head
     tip_y = 0.195 + 0.045 * stage["nose_size"]
-    width = 0.092 * (1 + 0.40 * stage["nose_width"]) * (1 + 0.05 * stage["nose_size"])
+    width = 0.092 * (1 + 0.48 * stage["nose_width"]) * (1 + 0.05 * stage["nose_size"])
     along = ((y + 0.04) / (tip_y + 0.04)).clamp(0, 1)
     root, _ = stage.place(0.0, 0.0)
     tip, _ = stage.place(0.0, 0.11)
@@ -129,10 +129,10 @@ def paint_beard(stage: Stage) -> None:
     distance = torch.where(kinds["full"] + kinds["stubble"] > 0, whole, no_hair)
     distance = torch.where(kinds["moustache"] > 0, moustache, distance)
     distance = torch.where(kinds["goatee"] > 0, smooth_min(goatee, moustache, 0.03), distance)
-    alpha = (0.5 - distance / 0.045).clamp_(0, 1) * (0.92 - 0.50 * kinds["stubble"])
+    alpha = (0.5 - distance / 0.045).clamp_(0, 1) * (0.92 - 0.42 * kinds["stubble"])
     strands = torch.sin(52 * across.abs() * (1 + 0.3 * y) + 9 * y) * 0.07
     darkness = 0.35 * (0.66 - stage.lambert(u, v)) + strands
-    colour = shade(stage.colour("hair") * 0.92 + 0.08 * stage.skin, darkness)
+    colour = shade(stage.colour("hair") * 0.72 + 0.04 * stage.skin, darkness)
     canvas.paint(alpha, colour)
     canvas.mask.masked_fill_((alpha > 0.5) & (distance < 0) & (canvas.mask != LABEL["nose"]), LABEL["skin"])
 
@@ -147,14 +147,15 @@ def _paint_eye(stage: Stage, side: int) -> None:
     canvas = stage.canvas
     head_x, head_y = stage.head
     centre, squeeze = stage.place(side * (EYE_PLACE + 0.026 * stage["eye_spacing"]))
-    half = 0.114 * (1 + 0.20 * stage["eye_size"])
+    half = 0.114 * (1 + 0.20 * stage["eye_size"]) * (1 - 0.10 * stage["eye_roundness"])
     x = (head_x - centre) / squeeze
     slant = 0.26 * stage["eye_slant"] + 0.05
     y = head_y + slant * side * x
     t = (x / half).clamp(-1.25, 1.25)
     arc = (1 - t.square()).clamp(min=0)
-    open_ = 0.30 + 0.70 * stage["eye_openness"]
-    height = (0.098 * (1 + 0.32 * stage["eye_roundness"]) * (1 + 0.20 * stage["eye_size"])) * open_
+    arc = torch.where(arc > 0, arc.clamp(min=1e-3) ** torch.exp2(-0.6 * stage["eye_roundness"]), arc)
+    open_ = 0.25 + 0.75 * stage["eye_openness"]
+    height = (0.098 * (1 + 0.10 * stage["eye_roundness"]) * (1 + 0.20 * stage["eye_size"])) * open_
     squint = 1 - 0.35 * stage["smile"].clamp(min=0)
     upper = -height * arc * (1 + 0.12 * side * t)
     lower = 0.62 * height * squint * arc
@@ -183,8 +184,8 @@ def _paint_eye(stage: Stage, side: int) -> None:
 
     weight = 0.2 + 0.8 * stage["lashes"]
     outer = (side * t).clamp(min=0)
-    thick = (0.005 + 0.016 * weight * (0.6 + 0.8 * outer)) * (1.12 - t.abs()).clamp(0, 0.5) * 2
-    wing = upper - 0.05 * weight * (outer - 0.7).clamp(min=0)
+    thick = (0.003 + 0.024 * weight * (0.6 + 0.8 * outer)) * (1.12 - t.abs()).clamp(0, 0.5) * 2
+    wing = upper - 0.09 * weight * (outer - 0.7).clamp(min=0)
     line = canvas.cover((y - wing).abs() / steep - thick) * step(t.abs(), 1.16, 1.02)
     dark = 0.30 * stage.skin * _rgb(stage, 0.75, 0.6, 0.6)
     canvas.paint(line * 0.95, dark, LABEL["eyes"])
@@ -203,7 +204,7 @@ def paint_brows(stage: Stage) -> None:
         x = side * (head_x - centre) / squeeze
         t = x / 0.145
         level = -0.178 - 0.034 * stage["brow_height"] + 0.055 * t.square() - 0.065 * stage["brow_angle"] * t + 0.004 * t
-        thickness = (0.026 + 0.015 * stage["brow_thickness"]) * (1.0 - 0.30 * t.clamp(-1, 1.4))
+        thickness = (0.028 + 0.019 * stage["brow_thickness"]) * (1.0 - 0.30 * t.clamp(-1, 1.4))
         distance = ((head_y - level).abs() - thickness * 1.05).maximum((t.abs() - 1) * 0.13)
         canvas.paint(canvas.cover(distance) * 0.90, colour, LABEL["brows"])
 
@@ -214,7 +215,7 @@ def paint_mouth(stage: Stage) -> None:
     head_x, head_y = stage.head
     smile, open_ = stage["smile"], stage["mouth_open"]
     centre, squeeze = stage.place(0.0, MOUTH_LIFT)
-    half = 0.150 * (1 + 0.24 * stage["mouth_width"] + 0.16 * smile.clamp(min=0) - 0.10 * open_)
+    half = 0.150 * (1 + 0.30 * stage["mouth_width"] + 0.16 * smile.clamp(min=0) - 0.10 * open_)
     x = (head_x - centre) / squeeze
     t = x / half
     arc = (1 - t.square()).clamp(min=0)
@@ -264,7 +265,7 @@ def paint_ears(stage: Stage) -> None:
     """Ears that hair does not cover; the far one hides behind the face."""
     canvas = stage.canvas
     x, y = stage.head
-    size = 1 + 0.28 * stage["ear_size"]
+    size = 1 + 0.36 * stage["ear_size"]
     behind = 1 - canvas.cover(stage.face[0])
     for side in (-1, 1):
         centre, near = ear_place(stage, side)

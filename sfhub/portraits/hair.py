@@ -19,7 +19,8 @@ def paint_hair_back(stage: Stage) -> None:
     bun = ellipse(x + 0.16 * stage.sin, y + 0.60, 0.180, 0.150)
     side = torch.where(stage["hair_part"] < 0, -1.0, 1.0)
     along = y - 0.12
-    tail = ellipse(x - side * (0.50 - 0.22 * along.square()), along, 0.135 * (1 + 0.2 * stage["hair_volume"]), 0.50)
+    across = x - side * (0.50 - 0.22 * along.square())
+    tail = ellipse(across, along, 0.135 * (1 + 0.3 * stage["hair_volume"]), 0.44 + 0.12 * stage["hair_length"])
     bare = stage.hat_line < -1
     away = torch.full_like(x, 1.0)
     extra = torch.where((stage.is_choice("hair_style", "bun") > 0) & bare, bun, away)
@@ -35,7 +36,7 @@ def paint_hair_front(stage: Stage) -> None:
     """Crown, fringe, and the strands beside the face."""
     x, y = stage.head
     end = stage.hair_style(5)
-    end = end + 0.2 * stage["hair_length"] * (end > 0.2)
+    end = end + 0.17 * stage["hair_length"] * (end > 0.3)
     distance = torch.maximum(stage.hair_outline, -stage.hair_opening)
     distance = smooth_max(distance, y - end, 0.10)
     buzz = stage.is_choice("hair_style", "buzz")

@@ -9,14 +9,14 @@ from sfhub.portraits.stage import LABEL, Stage
 
 
 def _neck_half_width(stage: Stage) -> Tensor:
-    return 0.185 * (1 + 0.22 * stage["neck_width"])
+    return 0.185 * (1 + 0.32 * stage["neck_width"])
 
 
 def _shoulders(stage: Stage) -> tuple[Tensor, Tensor]:
     """Signed distance of the body, and how far across the shoulders a pixel lies."""
     x, y = stage.body
     across = x / (0.78 * (1 + 0.16 * stage["shoulder_width"]))
-    slope = 0.575 + 0.20 * across.square() + 0.30 * across.square().square() * across.square()
+    slope = 0.540 + 0.10 * across.square() + 0.14 * across.square().square() * across.square()
     return (slope - y) * 0.8, across
 
 
@@ -52,8 +52,8 @@ def paint_clothes(stage: Stage) -> None:
     x, y = stage.body
     width = _neck_half_width(stage)
     body, across = _shoulders(stage)
-    crew = ellipse(x, y - 0.56, width + 0.07, 0.155)
-    vee = smooth_max((x.abs() - (0.93 - y) * 0.62) * 0.85, -(y - 0.3), 0.05)
+    crew = ellipse(x, y - 0.53, width + 0.05, 0.115)
+    vee = smooth_max((x.abs() - (0.84 - y) * 0.66) * 0.85, -(y - 0.3), 0.05)
     is_vee = stage.is_choice("clothes", "v-neck", "collar")
     turtle = stage.is_choice("clothes", "turtleneck")
     neckline = torch.where(is_vee > 0, vee, crew)
@@ -69,8 +69,9 @@ def paint_clothes(stage: Stage) -> None:
     darkness = darkness + (1 - turtle) * 0.16 * blob(hem - 0.055, hem - 0.055, 0.012, 0.012)
     darkness = darkness + turtle * 0.16 * blob(y - 0.53, y - 0.53, 0.018, 0.018) * step(band, 0.03, -0.02)
     contrast = stage["pattern_contrast"][:, None]
-    lighter = torch.lerp(base, torch.full_like(base, 0.97), 0.62 * contrast)
-    second = torch.where(contrast > 0, lighter, base * (1 + 0.55 * contrast))
+    contrast = torch.where(contrast < 0, -1.0, 1.0) * (0.5 + 0.5 * contrast.abs())
+    lighter = torch.lerp(base, torch.full_like(base, 0.97), 0.72 * contrast)
+    second = torch.where(contrast > 0, lighter, base * (1 + 0.65 * contrast))
     colour = torch.lerp(base, second, _pattern(stage, x, y, across)[:, None])
     weights = colour.new_tensor([0.92, 1.0, 1.02])[:, None, None]
     canvas.paint(canvas.cover(distance), colour * (1 - darkness[:, None] * weights), LABEL["clothes"])
@@ -92,15 +93,15 @@ def _pattern(stage: Stage, x: Tensor, y: Tensor, across: Tensor) -> Tensor:
 def _paint_collar(stage: Stage, x: Tensor, y: Tensor, second: Tensor) -> None:
     """Two flaps along the neckline of a shirt."""
     side = x.abs()
-    inner = (0.90 - y) * 0.62 - side
-    flap = torch.maximum(inner, (side + 0.9 * (y - 0.60) - 0.34).maximum(0.50 - y + 0.3 * side)) * 0.85
+    inner = (0.81 - y) * 0.66 - side
+    flap = torch.maximum(inner, (side + 0.9 * (y - 0.55) - 0.34).maximum(0.45 - y + 0.3 * side)) * 0.85
     alpha = stage.canvas.cover(flap) * stage.is_choice("clothes", "collar")
     light = torch.lerp(stage.colour("clothes"), torch.ones_like(second), 0.30)
     stage.canvas.paint(alpha, shade(light, 0.20 * step(flap, -0.035, 0.0)), LABEL["clothes"])
 
 
 def _paint_strings(stage: Stage, x: Tensor, y: Tensor) -> None:
-    distance = rounded_box(x.abs() - 0.13, y - 0.82, 0.014, 0.10, 0.014)
+    distance = rounded_box(x.abs() - 0.15, y - 0.76, 0.018, 0.12, 0.018)
     alpha = stage.canvas.cover(distance) * stage.is_choice("clothes", "hoodie")
     light = torch.lerp(stage.colour("clothes"), torch.ones_like(stage.skin), 0.65)
     stage.canvas.paint(alpha, light, LABEL["clothes"])
@@ -163,13 +164,13 @@ def paint_hat(stage: Stage) -> None:
     base = stage.colour("hat")
     u, v = x / radius, (y + 0.05) / height
     form = 0.50 * (0.62 - stage.lambert(u.clamp(-1, 1), v.clamp(-1, 0.2)))
-    ribs = 0.07 * torch.sin(34 * x / (1.25 + y)).abs() * kinds["beanie"]
+    ribs = 0.16 * torch.sin(30 * x / (1.25 + y)).abs() * kinds["beanie"]
     seam = 0.16 * blob(peak_x, peak_x, 0.018, 0.018) * kinds["cap"]
     band = 0.42 * step((y - line + bend + 0.08).abs(), 0.06, 0.045) * kinds["brimmed"]
     worn = 1 - stage.is_choice("hat", "none")
     canvas.paint(canvas.cover(dome) * worn, shade(base, form + ribs + seam + band), LABEL["hat"])
     extra = torch.where(kinds["beanie"] > 0, cuff, torch.where(kinds["cap"] > 0, peak, brim))
-    ribs = 0.10 * torch.sin(40 * x).abs() * kinds["beanie"]
+    ribs = 0.18 * torch.sin(30 * x).abs() * kinds["beanie"]
     lit = 0.35 * (0.5 - stage.lambert(u.clamp(-1, 1), v * 0)) + 0.22 * step(extra, -0.05, 0.0) + ribs - 0.04
     lit = lit + kinds["cap"] * (0.30 * blob(y - line + 0.05 - 0.2 * peak_x.square(), y * 0, 0.03, 1.0) + 0.10)
     canvas.paint(canvas.cover(extra) * worn, shade(base, lit), LABEL["hat"])

@@ -6,7 +6,7 @@ from sfhub.portraits.shapes import step
 from sfhub.portraits.stage import Stage
 
 # Rate of the horizontal place, vertical place and radius of each soft light of a bokeh background.
-_LIGHTS = ((1.3, -0.62, 0.34), (2.9, -0.20, 0.26), (4.7, -0.75, 0.24), (3.7, 0.15, 0.32), (6.1, -0.45, 0.20))
+_LIGHTS = ((1.3, -0.62, 0.34), (-1.7, -0.20, 0.26), (2.6, -0.75, 0.24), (-2.3, 0.15, 0.32), (3.0, -0.45, 0.20))
 
 
 def paint_background(stage: Stage) -> None:

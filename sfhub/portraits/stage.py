@@ -17,7 +17,7 @@ from torch import Tensor
 from sfhub.alignment import face_square
 from sfhub.portraits.attributes import ATTRIBUTES
 from sfhub.portraits.classes import CLASSES
-from sfhub.portraits.shapes import Canvas, ellipse, smooth_max, step
+from sfhub.portraits.shapes import Canvas, blob, ellipse, smooth_max, step
 
 LABEL = {name: label for label, name in enumerate(CLASSES)}
 
@@ -49,9 +49,9 @@ _HAIR_STYLES = {
     "buzz": (0.02, 0.012, 0.12, 0.40, 0.95, 0.02, 0.0, 0.25),
     "short": (0.10, 0.035, 0.16, 0.40, 0.94, 0.07, 0.004, 0.0),
     "side-swept": (0.14, 0.045, 0.16, 0.40, 0.94, 0.07, 0.004, 0.0),
-    "bob": (0.09, 0.10, 0.47, 0.55, 0.84, 0.45, 0.0, 0.0),
-    "long straight": (0.08, 0.07, 1.00, 0.56, 0.83, 0.95, 0.0, 0.0),
-    "long wavy": (0.10, 0.10, 1.00, 0.64, 0.85, 0.92, 0.03, 0.0),
+    "bob": (0.09, 0.10, 0.42, 0.55, 0.84, 0.40, 0.0, 0.0),
+    "long straight": (0.08, 0.07, 0.74, 0.56, 0.83, 0.70, 0.0, 0.0),
+    "long wavy": (0.10, 0.10, 0.74, 0.64, 0.85, 0.70, 0.03, 0.0),
     "curly": (0.15, 0.14, 0.52, 0.62, 0.88, 0.45, 0.022, 0.8),
     "afro": (0.21, 0.24, 0.24, 0.62, 0.95, 0.12, 0.01, 1.0),
     "bun": (0.06, 0.025, 0.12, 0.38, 0.94, 0.03, 0.0, 0.0),
@@ -133,7 +133,7 @@ class Stage:
     @cached_property
     def light(self) -> tuple[Tensor, Tensor, Tensor]:
         """Unit vector towards the light."""
-        x, y = 0.75 * self["light_x"], -0.45 + 0.35 * self["light_y"]
+        x, y = 0.75 * self["light_x"], -0.45 + 0.55 * self["light_y"]
         norm = (x * x + y * y + 0.75**2).sqrt()
         return x / norm, y / norm, 0.75 / norm
 
@@ -167,9 +167,9 @@ class Stage:
         x, y = self.head
         radius_y = torch.where(y > 0, self.chin, torch.full_like(self.chin, 0.53))
         v = y / radius_y
-        taper = (0.17 - 0.13 * self["jaw"]) * v.clamp(min=0).square()
+        taper = (0.19 - 0.18 * self["jaw"]) * v.clamp(min=0).square()
         u = (x - self.sin * (0.02 + 0.15 * v.clamp(-0.4, 1))) / (self.half_width * (1 - taper))
-        power = 2.2 + 0.15 * self["jaw"]
+        power = 2.3 + 0.40 * self["jaw"]
         k = (u.abs().clamp_(min=1e-4).pow(power) + v.abs().clamp_(min=1e-4).pow(power)).pow(1 / power)
         return (k - 1) * 0.47, u, v
 
@@ -187,11 +187,11 @@ class Stage:
     def hair_outline(self) -> Tensor:
         """Signed distance of the mass of hair seen from the front, face included."""
         x, y = self.head
-        volume = 1 + 0.5 * self["hair_volume"]
-        top, side = self.hair_style(0) * volume, self.hair_style(1) * volume
+        volume, grown = 1 + 0.45 * self["hair_volume"], 0.03 * self["hair_volume"] * (self.hair_style(0) > 0.05)
+        top, side = self.hair_style(0) * volume + grown, self.hair_style(1) * volume + 0.6 * grown
         swept = self.is_choice("hair_style", "side-swept")
         bottom = self.hair_style(2)
-        bottom = bottom + 0.2 * self["hair_length"] * (bottom > 0.2)
+        bottom = bottom + 0.17 * self["hair_length"] * (bottom > 0.3)
         x = x + 0.05 * self.sin + 0.05 * swept * self["hair_part"] * (y < 0)
         wave = self.hair_style(6)
         curls = (self.hair_style(7) > 0.5).float()
@@ -220,16 +220,22 @@ class Stage:
         arch = 0.20 - 0.17 * straight - 0.06 * side
         slope = (0.14 * side + 0.06 * swept) * self["hair_part"]
         hairline = base + arch * u.square().clamp(max=2) + slope * u.clamp(-1.5, 1.5)
+        parted = 1 - self.is_choice("hair_style", "bald", "buzz", "afro", "curly")
+        hairline = hairline - 0.13 * parted * blob(x - self.parting, y * 0, 0.07, 1.0)
         opening = smooth_max(u.abs() * width - width, hairline - y, 0.16)
         return opening + 0.22 * self.strands * (1 - self.is_choice("hair_style", "buzz"))
+
+    @cached_property
+    def parting(self) -> Tensor:
+        """x of the parting of the hair."""
+        return 0.22 * self["hair_part"] + 0.18 * self.sin
 
     @cached_property
     def fall(self) -> Tensor:
         """A coordinate across the strands of hair, which radiate from the parting and then hang down."""
         x, y = self.head
-        root = 0.22 * self["hair_part"] + 0.18 * self.sin
         spread = (y.clamp(max=0.10) + 0.95).clamp(min=0.2)
-        return ((x - root) / spread + 0.05 * self["hair_part"]).abs_()
+        return ((x - self.parting) / spread + 0.05 * self["hair_part"]).abs_()
 
     @cached_property
     def strands(self) -> Tensor:
