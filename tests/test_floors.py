@@ -18,6 +18,7 @@ FLOORS = (
     ("editing", "portraits"),
     ("models",),
     ("images", "files"),
+    ("limits",),
     ("__init__", "errors", "alignment"),
 )
 """From the roof down. What stands on one floor does not import each other."""

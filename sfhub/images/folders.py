@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sfhub.errors import InputError
-from sfhub.images.pixels import fitted
+from sfhub.images.pixels import FORMATS, fitted
 
 __all__ = ["UNREADABLE", "ImageFolder", "first_readable", "image_paths", "read_image"]
 
@@ -60,7 +60,7 @@ def image_paths(folder: str | Path) -> list[Path]:
 
 def read_image(path: Path, resolution: int) -> Tensor:
     """Picture, upright, centre-cropped and resized, `[3, resolution, resolution]` uint8."""
-    with Image.open(path) as opened:
+    with Image.open(path, formats=FORMATS) as opened:
         image = fitted(opened, resolution)
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
 

@@ -8,9 +8,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped
+from sfhub.limits import check_file, limits
 
-__all__ = ["fitted", "open_picture", "to_pil", "to_tensor", "upright"]
+__all__ = ["FORMATS", "fitted", "open_picture", "to_pil", "to_tensor", "upright"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+"""Formats of picture files that are read, by Pillow's names; no other decoder sees a file, whatever it is called."""
 
 
 def to_pil(images: Tensor) -> list[Image.Image]:
@@ -28,20 +32,31 @@ def open_picture(path: str | os.PathLike[str], longest: int | None = None) -> Im
     """A picture from a file, as it is meant to be seen.
 
     Args:
-        path: of any format that Pillow reads.
+        path: a PNG, JPEG, WebP, BMP or GIF file of no more pixels than `Limits.photo_pixels`.
         longest: longest side in pixels; a larger picture is made smaller.
 
     Raises:
-        InputError: if the file is missing or no picture.
+        InputError: if the file is missing, no such picture, or too large.
     """
+    path = Path(path)
+    most = limits().photo_pixels
     try:
-        with Image.open(path) as opened:
+        check_file(path)
+        with Image.open(path, formats=FORMATS) as opened:
+            width, height = opened.size
+            if width * height > most:
+                raise InputError(
+                    f"{clipped(path.name)} has {width} x {height} pixels, more than the {most:,} that are taken; make "
+                    "it smaller."
+                )
             if longest is not None:
                 opened.draft("RGB", (2 * longest,) * 2)  # a JPEG file can be decoded at a fraction of its size
             image = upright(opened)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # the bytes are a stranger's: whatever reading them raises, they are at fault
         raise InputError(
-            f"{Path(path).name} cannot be read as a picture; give a file such as PNG, JPEG or WebP."
+            f"{clipped(path.name)} cannot be read as a picture; give a PNG, JPEG, WebP, BMP or GIF file."
         ) from error
     if longest is not None:
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
-__all__ = ["check_seed", "is_integer", "is_named", "is_names", "is_number", "is_text", "need", "short"]
+__all__ = ["check_seed", "is_integer", "is_named", "is_names", "is_number", "is_text", "need"]
 
 MAX_SEED = 2**32 - 1
 MAX_NAMES = 64
@@ -25,12 +25,6 @@ def need(fine: Any, what: str, value: Any, expected: str) -> None:
     """Raise an InputError unless `fine`; `what` says where in the recipe `value` is, `expected` what should be."""
     if not fine:
         raise InputError(f"The recipe is damaged: {what} is {short(value)} where {expected} is expected.")
-
-
-def short(value: Any) -> str:
-    """A value as a sentence can quote it."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def is_integer(value: Any) -> bool:

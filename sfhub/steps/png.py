@@ -11,7 +11,8 @@ from xml.sax.saxutils import quoteattr
 
 from PIL import Image, PngImagePlugin
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped
+from sfhub.limits import check_file
 from sfhub.steps.recipe import Recipe, check_recipe
 
 __all__ = ["DIGITAL_SOURCE_TYPE", "png_bytes", "read_recipe"]
@@ -54,15 +55,17 @@ def read_recipe(image: str | os.PathLike[str] | Image.Image) -> Recipe:
     Raises:
         InputError: if the file cannot be read, carries no recipe, or a damaged one.
     """
-    name = "The picture" if isinstance(image, Image.Image) else Path(image).name
+    name = "The picture" if isinstance(image, Image.Image) else clipped(Path(image).name)
     try:
         if isinstance(image, Image.Image):
             text = image.info.get(CHUNK)
         else:
+            check_file(Path(image))
             with Image.open(image, formats=["PNG"]) as opened:
                 text = opened.info.get(CHUNK)
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow: OSError for no file or no PNG, SyntaxError for broken chunks, ValueError for text chunks too large.
+    except InputError:
+        raise
+    except Exception as error:  # the bytes are a stranger's: whatever reading them raises, they are at fault
         raise InputError(
             f"{name} cannot be read as a PNG file; give a picture that sfhub saved, unchanged by other programs."
         ) from error

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sfhub.errors import InputError
-from sfhub.steps.checks import is_number, is_text, short
+from sfhub.errors import InputError, short
+from sfhub.steps.checks import is_number, is_text
 
 __all__ = ["BEST", "Query", "check_query", "query_settings"]
 

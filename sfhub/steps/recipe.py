@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sfhub import __version__
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.steps.assets import Asset, EditAsset
-from sfhub.steps.checks import is_integer, is_text, need, short
+from sfhub.steps.checks import is_integer, is_text, need
 from sfhub.steps.registry import step_from_json
 from sfhub.steps.step import Step
 
