@@ -1,4 +1,4 @@
-"""The command line: `sfhub sample | mix | convert | demo | redo`.
+"""The command line: `sfhub sample | mix | edit | edits | convert | demo | redo`.
 
 Thin: it reads arguments and calls the pipelines. torch is imported when a command needs it, so that help is instant. An
 error that the user can mend is one sentence on the error stream and exit status 2.
@@ -7,7 +7,7 @@ error that the user can mend is one sentence on the error stream and exit status
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +18,16 @@ import sfhub
 from sfhub.errors import InputError
 
 if TYPE_CHECKING:
+    from sfhub.editing.edits import Edit
     from sfhub.pipelines.generator import GeneratorPipeline
     from sfhub.pipelines.sample import Sample
 
 __all__ = ["app", "main"]
 
 MAX_PICTURES = 1000
+
+EVERYWHERE = "everywhere"
+"""The region of an edit of the whole picture."""
 
 app = typer.Typer(
     name="sfhub",
@@ -155,6 +159,67 @@ def mix(
     _save(pipe.mix(picture(base), sources, strengths, **options), out)
 
 
+@app.command(epilog="Example:  sfhub edits portraits-semantic")
+def edits(
+    model: Annotated[str, typer.Argument(help="As for --model of the other commands.")] = "portraits",
+    revision: Revision = None,
+) -> None:
+    """List the edits of a model: name, range of strengths that works, region where it shows if none is given, space."""
+    pipe = _load(model, revision, "cpu")
+    if not pipe.edits:
+        raise InputError(f"The model {model} has no edits of its own; find some with scripts/train_directions.py.")
+    rows = [("edit", "range", "region", "space")]
+    for name, found in pipe.edits.items():
+        low, high = found.range
+        rows.append((name, f"{low:g} to {high:g}", _region_text(found.region), found.space))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command(epilog="Example:  sfhub edit --base 1 --edit smile=1.5@mouth --edit age=2 --lock older.png")
+def edit(
+    out: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    base: Annotated[str, typer.Option(metavar="SOURCE", help="Seed of the picture, or a PNG file that sfhub saved.")],
+    edit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=STRENGTH][@REGION]",
+            help="One of `sfhub edits`, and where it may show: a region, several joined by +, or everywhere; its own "
+            "region if none is given. May be repeated; edits are put on one after the other.",
+        ),
+    ] = None,
+    directions: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public file of directions (InterFaceGAN, GANSpace) whose edits can be used too."),
+    ] = None,
+    lock: Annotated[
+        bool, typer.Option("--lock/--no-lock", help="Leave every pixel outside the regions as it is.")
+    ] = False,
+    method: Annotated[
+        str | None,
+        typer.Option(help="How edits are kept to regions: fusion, catalog, classes; the model's best if none."),
+    ] = None,
+    psi: Psi = 0.7,
+    model: Model = "portraits",
+    revision: Revision = None,
+    device: Device = "cpu",
+) -> None:
+    """Change something that has a name, and only where it is meant to show."""
+    wanted = [parse_edit(text) for text in edit or ()]
+    if not wanted:
+        raise InputError("No edit was given; add --edit smile, say, and see `sfhub edits` for the names.")
+    pipe = _load(model, revision, device)
+    others = {each.name: each for each in _foreign_edits(pipe, directions or ())}
+    picture = _picture(pipe, base, psi, others.values())
+    for name, strength, region in wanted:
+        picture = pipe.edit(picture, others.get(name, name), strength, region, lock=lock, method=method)
+        if picture.outside is not None:
+            share, mean = picture.outside.share, picture.outside.mean
+            typer.echo(f"{name}: {share:.0%} of the pixels outside changed, by {mean:.1f} of 255 on average", err=True)
+    _save(picture, out)
+
+
 @app.command(epilog="Example:  sfhub convert stylegan2-ffhq-config-f.pt ffhq")
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="Official checkpoint: .pt, .pth, .pkl or .safetensors.")],
@@ -200,15 +265,21 @@ def redo(
         str | None, typer.Option("--model", "-m", help="Model to use; needed unless the picture's model is built in.")
     ] = None,
     background: Annotated[Path | None, typer.Option(help="The photograph behind the picture, if it has one.")] = None,
+    directions: Annotated[
+        list[Path] | None, typer.Option(help="The public file of directions that edits of the picture are from.")
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Make a picture again from the recipe that it carries."""
     from sfhub.images.pixels import open_picture
+    from sfhub.pipelines.redo import open_model
     from sfhub.pipelines.redo import redo as redo_picture
 
     _quiet_libraries()
     behind = None if background is None else open_picture(background)
-    _save(redo_picture(image, model, device=device, background=behind), out)
+    pipe = open_model(image, model).to_device(device) if directions else model
+    edits = _foreign_edits(pipe, directions) if directions else ()
+    _save(redo_picture(image, pipe, device=device, background=behind, edits=edits), out)
 
 
 # Reading arguments --------------------------------------------------------------------------------------------------
@@ -254,6 +325,25 @@ def parse_strengths(texts: Sequence[str], regions: Sequence[str]) -> dict[str, f
     return strengths
 
 
+def parse_edit(text: str) -> tuple[str, float, str | list[str] | None]:
+    """`smile=1.5@mouth+eyes` -> name, strength (1 if none is given), and region as `pipe.edit` takes it.
+
+    Raises:
+        InputError: for a strength that is no number, or nothing where a name should be.
+    """
+    name, at, where = text.partition("@")
+    name, equals, number = name.partition("=")
+    try:
+        strength = float(number) if equals else 1.0
+    except ValueError as error:
+        raise InputError(f"--edit {text!r} cannot be read; write it as smile, smile=1.5 or smile=1.5@mouth.") from error
+    if not name or (at and not where):
+        raise InputError(f"--edit {text!r} cannot be read; write it as smile, smile=1.5 or smile=1.5@mouth.")
+    if not at:
+        return name, strength, "default"
+    return name, strength, None if where == EVERYWHERE else where.split("+")
+
+
 def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not (name and separator and value):
@@ -288,13 +378,23 @@ def _check_mix_options(pipe: "GeneratorPipeline", names: Sequence[str]) -> None:
         )
 
 
-def _picture(pipe: "GeneratorPipeline", text: str, psi: float) -> "Sample":
+def _picture(pipe: "GeneratorPipeline", text: str, psi: float, edits: Iterable["Edit"] = ()) -> "Sample":
     """The picture of a seed, or that in a PNG file with a recipe."""
     from sfhub.pipelines.redo import redo as redo_picture
 
     if text.isdecimal():
         return pipe.sample(int(text), truncation_psi=psi)[0]
-    return redo_picture(text, pipe)
+    return redo_picture(text, pipe, edits=list(edits))
+
+
+def _foreign_edits(pipe: "GeneratorPipeline", files: Sequence[Path]) -> list["Edit"]:
+    from sfhub.convert.directions import load_directions
+
+    return [edit for file in files for edit in load_directions(file, pipe.code_space)]
+
+
+def _region_text(region: str | tuple[str, ...] | None) -> str:
+    return EVERYWHERE if region is None else region if isinstance(region, str) else "+".join(region)
 
 
 def _make_folder(folder: Path) -> None:

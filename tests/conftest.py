@@ -1,7 +1,9 @@
 """Shared fixtures: a tiny random generator with catalog, hierarchy and pipelines, and what official code did."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -35,6 +37,15 @@ def fixtures_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the parity fixtures are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fill(fixtures_dir: Path) -> ModuleType:
+    """The fixtures' own module, which draws the official networks' weights."""
+    spec = importlib.util.spec_from_file_location("parity_fill", fixtures_dir / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

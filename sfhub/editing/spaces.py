@@ -65,7 +65,10 @@ class CodeSpace(Protocol):
         """W+ `[1, num_ws, w_dim]` that a code was made from or started from, None if there is none."""
 
     def mapped(self, latent: Latent) -> Tensor:
-        """W+ `[1, num_ws, w_dim]` of a latent."""
+        """W+ `[B, num_ws, w_dim]` of latents `[B, z_dim]`."""
+
+    def flat(self, w_plus: Tensor) -> Tensor:
+        """The flat codes `[B, size]` of W+ `[B, num_ws, w_dim]`."""
 
     def moved(self, code: "Code", displacement: Tensor) -> "Code":
         """A code displaced in W+ by `[1, num_ws, w_dim]`; its own W+, where it has one, goes along."""
@@ -120,6 +123,9 @@ class StyleSpace:
     def mapped(self, latent: Latent) -> Tensor:
         return self.generator.mapping(latent.z, self.one_hot(latent.label), latent.truncation_psi)
 
+    def flat(self, w_plus: Tensor) -> Tensor:
+        return self.generator.styles(w_plus)
+
     def moved(self, code: "Code", displacement: Tensor) -> "Code":
         displacement = displacement.to(code.s)
         s = code.s + self.in_s(displacement)
@@ -171,6 +177,9 @@ class SemanticSpace:
 
     def mapped(self, latent: Latent) -> Tensor:
         return self.generator.mapping(latent.z, latent.truncation_psi)
+
+    def flat(self, w_plus: Tensor) -> Tensor:
+        return w_plus.flatten(1)
 
     def moved(self, code: "Code", displacement: Tensor) -> "Code":
         return self.shifted(code, displacement.flatten(1))

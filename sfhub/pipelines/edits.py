@@ -75,6 +75,20 @@ class EditingPipeline(GeneratorPipeline):
             InputError: for an unknown edit or region, a strength that is no finite number, an edit of another
                 generator, or a model that cannot keep edits to regions.
         """
+        step, given = self.edit_step(edit, strength, region, lock=lock, method=method)
+        made = self.render(step, sample, given=given)
+        return made if step.regions is None else self._with_outside(sample, made, step.regions)
+
+    def edit_step(
+        self,
+        edit: str | Edit,
+        strength: float = 1.0,
+        region: str | Sequence[str] | Literal["default"] | None = DEFAULT,
+        *,
+        lock: bool = False,
+        method: str | None = None,
+    ) -> tuple[EditStep, tuple[Edit, ...]]:
+        """The step that `edit` renders, and the edit itself if it has to be given to it; arguments and errors as there."""
         own = isinstance(edit, str)
         found = find_edit(self.edits, edit) if own else edit
         if not isinstance(found, Edit):
@@ -90,10 +104,7 @@ class EditingPipeline(GeneratorPipeline):
         foreign = None if own else EditAsset.of(found)
         lock = bool(lock) and regions is not None
         step = EditStep(found.name, found.clamped(strength), regions, constraint, lock, foreign)
-        made = self.render(step, sample, given=() if own else (found,))
-        if regions is None:
-            return made
-        return self._with_outside(sample, made, regions)
+        return step, () if own else (found,)
 
     def region_mask(self, regions: Sequence[str], pictures: Sequence[tuple[Image.Image, Code]]) -> np.ndarray:
         """Where regions lie in any of some pictures of one size.

@@ -232,6 +232,10 @@ class GeneratorPipeline(SfhubPipeline):
             images += to_pil(self._synthesize([code.s for code in chunk]))
         return images
 
+    def pixels(self, codes: Sequence[Code]) -> Tensor:
+        """Images `[B, 3, H, W]` of codes `[1, S]`, about [-1, 1]; in one batch, and gradients reach the codes."""
+        return self._synthesize([code.s for code in codes])
+
     @abstractmethod
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
         """Codes `[1, S]` -> images `[B, 3, H, W]` in [-1, 1]."""

@@ -18,7 +18,7 @@ from sfhub.pipelines.sample import Sample
 from sfhub.steps.png import read_recipe
 from sfhub.steps.recipe import Recipe
 
-__all__ = ["redo"]
+__all__ = ["open_model", "redo"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,13 @@ def redo(
             *(theirs["name"], theirs["revision"], ours.name, ours.revision),
         )
     return pipe.redo(recipe, background=background, edits=edits)
+
+
+def open_model(
+    image: str | os.PathLike[str] | Image.Image, model: str | os.PathLike[str] | None = None, **kwargs: Any
+) -> GeneratorPipeline:
+    """The model that `redo` takes for a picture; arguments and errors as there."""
+    return _load(read_recipe(image), model, kwargs)
 
 
 def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str, Any]) -> GeneratorPipeline:

@@ -1,17 +1,6 @@
 """What the parity tests of this folder share."""
 
-import importlib.util
-
 import pytest
-
-
-@pytest.fixture(scope="session")
-def fill(fixtures_dir):
-    """The fixtures' own module, which draws the official networks' weights."""
-    spec = importlib.util.spec_from_file_location("parity_fill", fixtures_dir / "fill.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,282 @@
+"""Find the named edits of a portraits model: label pictures, part them by planes, and measure how far each edit works.
+
+What a person with any generator has is enough: samples and something that reads attributes in pictures, here the
+parser. InterFaceGAN (`sfhub.editing.interfacegan`) makes a direction out of them; its unit is one standard deviation of
+the samples' codes along it. Then the edit is put on pictures at rising strengths, in its own region as people will use
+it: the range ends where the attribute rises no further, or where pictures begin to look like none that the generator makes
+(by the distance of the parser's features from those of samples). An edit that does not raise its attribute is left out,
+and said.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sfhub.editing.directions import EditDirections
+from sfhub.editing.edits import Direction, as_names
+from sfhub.editing.interfacegan import find_boundary
+from sfhub.editing.spaces import Latent
+from sfhub.errors import InputError
+from sfhub.images.pixels import to_tensor
+from sfhub.pipelines.edits import EditingPipeline
+from sfhub.pipelines.sample import Sample
+from sfhub.portraits.edits import PORTRAIT_EDITS, NamedScore
+from sfhub.portraits.parser import PortraitParser
+from sfhub.steps.code import Code
+
+__all__ = ["DirectionTraining", "Labelled", "find_directions", "label_samples", "measure_edit", "train_directions"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DirectionTraining:
+    """Settings.
+
+    Attributes:
+        pictures: labelled samples.
+        seed: of the samples.
+        truncation_psi: of the labelled samples; 1 shows every attribute at its strongest.
+        chosen: share of all samples at either end of the scores that a plane is to part.
+        C: of the support vector machine.
+        measured: pictures on which ranges are measured, of `truncation_psi` 0.7 and other seeds.
+        strengths: to measure at, in standard deviations; both signs are tried.
+        rising: an edit has to raise its score by this many standard deviations of the samples' scores.
+        saturated: the range ends where this share of the highest score is reached.
+        strange: share of samples whose features lie nearer than those of pictures where the range ends.
+    """
+
+    pictures: int = 3000
+    seed: int = 20_000
+    truncation_psi: float = 1.0
+    chosen: float = 0.15
+    C: float = 0.1
+    measured: int = 12
+    strengths: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0)
+    rising: float = 0.5
+    saturated: float = 0.95
+    strange: float = 0.995
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Samples and what the parser reads in them.
+
+    Attributes:
+        z, w: `[N, z_dim]` and `[N, w_dim]`.
+        attributes: `[N, A]`.
+        features: `[N, F]`.
+    """
+
+    z: Tensor
+    w: Tensor
+    attributes: Tensor
+    features: Tensor
+
+
+@dataclass
+class Measured:
+    """How an edit works on a model.
+
+    Attributes:
+        strengths: rising, 0 among them.
+        scores: mean score of the pictures at each, in standard deviations of the samples' scores from that at 0.
+        distances: mean distance of their features from the samples', 1 for that at which `strange` samples are nearer.
+        range: lowest and highest strength that works.
+        accuracy: of the plane, on samples that were kept back.
+    """
+
+    strengths: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+    range: tuple[float, float] = (0.0, 0.0)
+    accuracy: float = float("nan")
+
+
+@torch.no_grad()
+def label_samples(
+    pipe: EditingPipeline, parser: PortraitParser, count: int, seed: int, truncation_psi: float = 1.0, batch: int = 16
+) -> Labelled:
+    """Samples of a model, labelled by a parser; no picture is kept."""
+    space, found = pipe.code_space, []
+    z = torch.randn(count, space.z_dim, generator=torch.Generator().manual_seed(seed)).to(pipe.device, pipe.dtype)
+    for part in tqdm(z.split(batch), desc="Label samples", delay=1):
+        w_plus = space.mapped(Latent(part, truncation_psi))
+        codes = [Code(s) for s in space.flat(w_plus).split(1)]
+        seen = parser(pipe.pixels(codes).clamp(-1, 1).to(parser.dtype))
+        found.append((part, w_plus[:, 0], seen.attributes, seen.features))
+    return Labelled(*(torch.cat(column).float().cpu() for column in zip(*found, strict=True)))
+
+
+def find_directions(
+    samples: Labelled, scores: Sequence[NamedScore], config: DirectionTraining
+) -> dict[str, tuple[Direction, float]]:
+    """A direction in W for every score, and how well its plane parts samples that were kept back.
+
+    Raises:
+        InputError: if all samples score alike.
+    """
+    found = {}
+    for named in tqdm(scores, desc="Part samples by planes", delay=1):
+        score = named.score(samples.attributes)
+        boundary = find_boundary(samples.w, score, chosen=config.chosen, C=config.C, seed=config.seed)
+        unit = (samples.w @ boundary.normal).std()
+        direction = Direction(
+            name=named.name,
+            space="w",
+            vector=unit * boundary.normal,
+            region=named.region,
+            range=(-max(config.strengths), max(config.strengths)),
+            about={"method": "InterFaceGAN", "accuracy": round(boundary.validation_accuracy, 3)},
+        )
+        found[named.name] = direction, boundary.validation_accuracy
+    return found
+
+
+@torch.no_grad()
+def measure_edit(
+    pipe: EditingPipeline,
+    parser: PortraitParser,
+    edit: Direction,
+    named: NamedScore,
+    samples: Labelled,
+    pictures: Sequence[Sample],
+    config: DirectionTraining,
+) -> Measured:
+    """Put an edit on pictures at rising strengths, and see how far it works.
+
+    Args:
+        pipe, parser: of the model.
+        edit: with a range as wide as the strengths.
+        named: what it shall raise.
+        samples: what scores and features are compared with.
+        pictures: to edit.
+        config: which strengths, and when it works.
+    """
+    strengths = sorted({0.0, *config.strengths, *(-t for t in config.strengths)})
+    strange = Distance(samples.features, config.strange)
+    spread = named.score(samples.attributes).std()
+    found = Measured(strengths=strengths)
+    for strength in strengths:
+        step, given = pipe.edit_step(edit, strength)
+        edited = pipe.render(step, pictures, given=given)
+        seen = parser(torch.stack([to_tensor(each.image) for each in edited]).to(parser.device, parser.dtype))
+        found.scores.append(float(named.score(seen.attributes.float().cpu()).mean() / spread))
+        found.distances.append(float(strange(seen.features.float().cpu()).mean()))
+    base = found.scores[strengths.index(0.0)]
+    found.scores = [score - base for score in found.scores]
+    found.range = (-_end(found, -1, config), _end(found, 1, config))
+    return found
+
+
+def _end(found: Measured, sign: int, config: DirectionTraining) -> float:
+    """How far an edit works in one direction."""
+    rows = sorted((sign * t, sign * score, far) for t, score, far in _rows(found) if sign * t >= 0)
+    highest = max(score for _, score, _ in rows)
+    if highest < 0.1:
+        return 0.0
+    last = 0.0
+    for (before, score_before, far_before), (here, score, far) in zip(rows, rows[1:], strict=False):
+        if far > max(1.0, rows[0][2]) and far > far_before:
+            # As far as the features allow, which may lie between two strengths.
+            limit = max(1.0, rows[0][2])
+            return round(before + (here - before) * max(0.0, limit - far_before) / (far - far_before), 1)
+        last = here
+        if score >= config.saturated * highest:
+            break
+    return last
+
+
+def _rows(found: Measured) -> list[tuple[float, float, float]]:
+    return list(zip(found.strengths, found.scores, found.distances, strict=True))
+
+
+class Distance:
+    """Mahalanobis distance of features from those of samples, 1 where a share of the samples is nearer."""
+
+    def __init__(self, features: Tensor, share: float):
+        self.mean = features.mean(dim=0)
+        covariance = torch.cov((features - self.mean).T.double())
+        ridge = 0.01 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
+        self.factor = torch.linalg.cholesky(torch.linalg.inv(covariance + ridge))
+        self.unit = 1.0
+        self.unit = float(self(features).quantile(share))
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Features `[B, F]` -> distances `[B]`."""
+        return ((features - self.mean).double() @ self.factor).norm(dim=1) / self.unit
+
+
+def train_directions(
+    pipe: EditingPipeline,
+    parser: PortraitParser,
+    out: str | Path,
+    config: DirectionTraining = DirectionTraining(),  # noqa: B008
+    scores: Sequence[NamedScore] = PORTRAIT_EDITS,
+) -> EditDirections:
+    """Find the named edits of a model and save them as a component.
+
+    Args:
+        pipe: the model.
+        parser: reads attributes in its pictures.
+        out: folder for the component and `measured.json`.
+        config: settings.
+        scores: what edits there shall be.
+
+    Returns:
+        The component, without the edits that do not work.
+
+    Raises:
+        InputError: if none works.
+    """
+    out = Path(out)
+    samples = label_samples(pipe, parser, config.pictures, config.seed, config.truncation_psi)
+    found = find_directions(samples, scores, config)
+    pictures = pipe.sample(list(range(config.seed, config.seed + config.measured)))
+    kept, table = [], {}
+    for named in tqdm(scores, desc="Measure ranges", delay=1):
+        direction, accuracy = found[named.name]
+        direction = _with(direction, region=_known(pipe, named.region))
+        measured = measure_edit(pipe, parser, direction, named, samples, pictures, config)
+        measured.accuracy = accuracy
+        low, high = measured.range
+        rise = max(s for t, s in zip(measured.strengths, measured.scores, strict=True) if t <= max(high, 0))
+        works = high > 0 and rise >= config.rising
+        table[named.name] = asdict(measured) | {"works": works}
+        logger.info(
+            "%s: from %g to %g it raises its score by %.1f standard deviations%s",
+            *(named.name, low, high, rise, "" if works else ", which is too little; left out"),
+        )
+        if works:
+            about = dict(direction.about or {}) | {"rise": round(rise, 2)}
+            kept.append(_with(direction, range=(low, high), about=about))
+    if not kept:
+        raise InputError("No edit works on this model; label more pictures, or train the generator longer.")
+    component = EditDirections.of(kept, pipe.code_space)
+    component.save_pretrained(out)
+    (out / "measured.json").write_text(json.dumps({"settings": asdict(config), "edits": table}, indent=1) + "\n")
+    return component
+
+
+def _known(pipe: EditingPipeline, region: str | tuple[str, ...] | None) -> tuple[str, ...] | str | None:
+    """Those of some regions that a model has, None if it has none of them."""
+    names: list[str] = []
+    for name in as_names(region) or ():
+        try:
+            pipe.covered_by(name)
+        except InputError:
+            continue
+        names.append(name)
+    return None if not names else names[0] if len(names) == 1 else tuple(names)
+
+
+def _with(direction: Direction, **changes: Any) -> Direction:
+    record = {name: getattr(direction, name) for name in direction.__dataclass_fields__}
+    return Direction(**record | changes)
