@@ -31,9 +31,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     pipe = open_pipeline(model).to_device(device)
     reader = open_pipeline("portraits").parser if parser is None else PortraitParser.from_pretrained(parser)
-    component = train_directions(
-        pipe, reader.float().to(device).eval(), out, with_settings(DirectionTraining(), set_)
-    )
+    component = train_directions(pipe, reader.float().to(device).eval(), out, with_settings(DirectionTraining(), set_))
     if into is not None:
         pipe = open_pipeline(into)
         pipe.directions = component

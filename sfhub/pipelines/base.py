@@ -60,6 +60,9 @@ class SfhubPipeline(DiffusionPipeline):
         if name in self._slots():
             self.__dict__.pop("_source", None)
         super().__setattr__(name, value)
+        if name in self._slots() and value is not None and self.config.get(name) in ((None, None), [None, None]):
+            # diffusers keeps a component that was not there at first out of what it saves.
+            self.register_to_config(**{name: (type(value).__module__, type(value).__name__)})
 
     @classmethod
     def _slots(cls) -> dict[str, tuple[type[ModelMixin], ...]]:

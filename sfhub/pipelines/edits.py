@@ -88,7 +88,7 @@ class EditingPipeline(GeneratorPipeline):
         lock: bool = False,
         method: str | None = None,
     ) -> tuple[EditStep, tuple[Edit, ...]]:
-        """The step that `edit` renders, and the edit itself if it has to be given to it; arguments and errors as there."""
+        """The step that `edit` renders, and the edit if it has to be given to it; arguments and errors as there."""
         own = isinstance(edit, str)
         found = find_edit(self.edits, edit) if own else edit
         if not isinstance(found, Edit):

@@ -3,11 +3,12 @@
 What a person with any generator has is enough: samples and something that reads attributes in pictures, here the
 parser. InterFaceGAN (`sfhub.editing.interfacegan`) makes a direction out of them; its unit is one standard deviation of
 the samples' codes along it. Then the edit is put on pictures at rising strengths, in its own region as people will use
-it: the range ends where the attribute rises no further, or where pictures begin to look like none that the generator makes
+it: the range ends where the attribute rises no further, or where pictures begin to look like none of the generator's
 (by the distance of the parser's features from those of samples). An edit that does not raise its attribute is left out,
 and said.
 """
 
+import itertools
 import json
 import logging
 from collections.abc import Sequence
@@ -183,7 +184,7 @@ def _end(found: Measured, sign: int, config: DirectionTraining) -> float:
     if highest < 0.1:
         return 0.0
     last = 0.0
-    for (before, score_before, far_before), (here, score, far) in zip(rows, rows[1:], strict=False):
+    for (before, _, far_before), (here, score, far) in itertools.pairwise(rows):
         if far > max(1.0, rows[0][2]) and far > far_before:
             # As far as the features allow, which may lie between two strengths.
             limit = max(1.0, rows[0][2])
@@ -218,7 +219,7 @@ def train_directions(
     pipe: EditingPipeline,
     parser: PortraitParser,
     out: str | Path,
-    config: DirectionTraining = DirectionTraining(),  # noqa: B008
+    config: DirectionTraining = DirectionTraining(),
     scores: Sequence[NamedScore] = PORTRAIT_EDITS,
 ) -> EditDirections:
     """Find the named edits of a model and save them as a component.
