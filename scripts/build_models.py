@@ -51,14 +51,14 @@ def shipped(preset: str) -> list[Stage]:
         Stage(
             "parser",
             "scripts/train_parser.py --out {here}",
-            fast="--resolution 32 --renders 1128 --steps 30",
+            fast="--resolution 32 --renders 1128 --set steps=30",
             gigabytes=1.5,
         ),
         Stage(
             "judge",
             "scripts/train_judge.py --out {here} --half {here}/half",
             result="half",
-            fast="--resolution 32 --renders 1128 --steps 10",
+            fast="--resolution 32 --renders 1128 --set steps=10",
             gigabytes=2,
             install="scripts/portraits_judge",
         ),

@@ -34,7 +34,7 @@ from sfhub.metrics.portrait_attributes import (
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.portraits.latents import attributes_from_latents
 from sfhub.portraits.parser import PortraitParser
-from sfhub.training.stylegan2 import save_samples
+from sfhub.training.samples import save_samples
 
 JUDGE = Path(__file__).parent / "portraits_judge"
 

@@ -3,8 +3,9 @@
     python scripts/prepare_celebamask_hq.py --source CelebAMask-HQ --resolution 256 --out data/celebamask
     python scripts/prepare_celebamask_hq.py --source eurecom-ds/celeba_hq_mask --resolution 256 --out data/celebamask
 
-The source is the unpacked official release or a data set of the Hub. Needs `pip install sfhub[train]`. The data set is
-for non-commercial research and education only; read its terms first.
+The source is the unpacked official release or a data set of the Hub. Preparing that was stopped goes on when the same
+command is given again. Needs `pip install sfhub[train]`. The data set is for non-commercial research and education
+only; read its terms first.
 """
 
 import logging
@@ -25,7 +26,7 @@ def main(
     """Write images and 13-class masks to OUT."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     count = prepare_celebamask_hq(source, out, resolution, split)
-    logging.info("Wrote %d pairs to %s.", count, out)
+    logging.info("There are %d pairs in %s.", count, out)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,6 @@ LONGER_THAN_450 = {
     "convert/unpickler.py": "one machine: opcodes of pickle, each a few lines",
     "models/semantic_stylegan.py": "one network, read from latent to image beside its paper",
     "portraits/attributes.py": "mostly the table of attributes",
-    "training/fusion.py": "loop and objective; to be parted with the other trainings (issue 12, section 7)",
-    "training/guided.py": "as that",
-    "training/semantic_stylegan.py": "as that",
 }
 
 

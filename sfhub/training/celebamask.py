@@ -1,18 +1,21 @@
 """CelebAMask-HQ (Lee et al., CVPR 2020) as image and mask folders with the 13 classes of SemanticStyleGAN.
 
 The data set has 19 labels; left and right, lips and mouth, neck and necklace become one class each (Shi et al., CVPR
-2022). Read through the `datasets` library, either from the Hub or from the folder of the official release, whose masks
-are one file per part.
+2022). Read from the Hub through the `datasets` library, or from the folder of the official release, whose masks are one
+file per part. Pairs that are written are not made again, so preparing goes on where it was stopped.
 """
 
+import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
+from sfhub.files import write_atomically
 from sfhub.portraits.classes import CLASSES
 
 __all__ = ["PARTS", "merge_parts", "prepare_celebamask_hq", "remap_labels"]
@@ -47,6 +50,7 @@ PAINTING_ORDER = (
     *("skin", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "l_lip", "u_lip", "nose", "hair"),
     *("l_ear", "r_ear", "neck", "neck_l", "cloth", "hat", "ear_r"),
 )
+PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _CLASS_OF_LABEL = np.array([CLASSES.index(name) for name in PARTS.values()], dtype=np.uint8)
 
 
@@ -84,7 +88,7 @@ def merge_parts(folder: Path, number: int) -> Image.Image:
 
 
 def prepare_celebamask_hq(source: str, out: str | Path, resolution: int, split: str = "train") -> int:
-    """Write `images/*.png` and `masks/*.png` of one size, ready for `ImageMaskFolder`.
+    """Write `images/*.png` and `masks/*.png` of one size, ready for `ImageMaskFolder`, or go on with doing so.
 
     Args:
         source: folder of the official release (with `CelebA-HQ-img` and `CelebAMask-HQ-mask-anno`), or what
@@ -94,10 +98,11 @@ def prepare_celebamask_hq(source: str, out: str | Path, resolution: int, split: 
         split: of the data set on the Hub; the release has one.
 
     Returns:
-        How many pairs were written; broken ones are named and left out.
+        How many pairs there are; broken ones are named and left out.
 
     Raises:
-        InputError: if the data set lacks a column or its masks are not label pictures.
+        InputError: if the data set lacks a column, its masks are not label pictures, or OUT holds pairs of another
+            size.
     """
     out = Path(out)
     for name in ("images", "masks"):
@@ -110,8 +115,12 @@ def prepare_celebamask_hq(source: str, out: str | Path, resolution: int, split: 
             "needed; name another, or give the folder of the official release."
         )
 
-    written = 0
-    for index in range(len(dataset)):
+    count, size = 0, (resolution, resolution)
+    for index in tqdm(range(len(dataset)), desc="Preparing pairs", unit="pair"):
+        paths = [out / name / f"{index:05d}.png" for name in ("images", "masks")]
+        if all(_is_whole(path, size) for path in paths):
+            count += 1
+            continue
         try:
             item = dataset[index]
             image, mask = item["image"], item["mask"]
@@ -121,27 +130,61 @@ def prepare_celebamask_hq(source: str, out: str | Path, resolution: int, split: 
             continue
         if len(mask.getbands()) != 1:
             raise InputError(f"Mask {index} of {source!r} is in colours ({mask.mode}); give masks with label numbers.")
-        size = (resolution, resolution)
         image = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
         labels = remap_labels(np.asarray(ImageOps.fit(mask, size, Image.Resampling.NEAREST)))
-        image.save(out / "images" / f"{index:05d}.png")
-        Image.fromarray(labels).save(out / "masks" / f"{index:05d}.png")
-        written += 1
-    return written
+        for path, picture in zip(paths, (image, Image.fromarray(labels)), strict=True):
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            write_atomically(path, buffer.getvalue())
+        count += 1
+    return count
 
 
-def _open(source: str, split: str):
+def _is_whole(path: Path, size: tuple[int, int]) -> bool:
+    """Whether a picture was written to its end.
+
+    Raises:
+        InputError: if it has another size.
+    """
+    if not path.is_file():
+        return False
+    try:
+        with Image.open(path) as opened:
+            found = opened.size
+    except OSError:
+        return False
+    if found != size:
+        raise InputError(
+            f"{path} measures {found[0]} x {found[1]} pixels where {size[0]} x {size[1]} are asked for now; choose "
+            "another folder, or remove what is in this one."
+        )
+    with open(path, "rb") as file:
+        file.seek(-len(PNG_END), io.SEEK_END)
+        return file.read() == PNG_END
+
+
+class _Release:
+    """The official release in the form of a data set of the Hub."""
+
+    column_names = ("image", "mask")
+
+    def __init__(self, folder: Path):
+        self._masks = folder / "CelebAMask-HQ-mask-anno"
+        self._images = sorted((folder / "CelebA-HQ-img").glob("*.jpg"), key=lambda path: int(path.stem))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> dict[str, Image.Image]:
+        path = self._images[index]
+        return {"image": Image.open(path), "mask": merge_parts(self._masks, int(path.stem))}
+
+
+def _open(source: str, split: str) -> Any:
     """The data set with columns `image` and `mask`."""
+    release = Path(source)
+    if (release / "CelebAMask-HQ-mask-anno").is_dir():
+        return _Release(release)
     import datasets  # only this needs it
 
-    release = Path(source)
-    if not (release / "CelebAMask-HQ-mask-anno").is_dir():
-        return datasets.load_dataset(source, split=split)
-    features = datasets.Features({"image": datasets.Image(), "mask": datasets.Image()})
-    return datasets.Dataset.from_generator(_release_pairs, features=features, gen_kwargs={"release": str(release)})
-
-
-def _release_pairs(release: str) -> Iterator[dict]:
-    images = sorted((Path(release) / "CelebA-HQ-img").glob("*.jpg"), key=lambda path: int(path.stem))
-    for path in images:
-        yield {"image": str(path), "mask": merge_parts(Path(release) / "CelebAMask-HQ-mask-anno", int(path.stem))}
+    return datasets.load_dataset(source, split=split)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,14 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], progress: 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"progress": json.dumps(progress)})
-    with open(partial, "rb") as written:
-        os.fsync(written.fileno())
+    sync(partial)
     os.replace(partial, path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk, so that it is whole after a loss of power, too."""
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
 
 
 def load_checkpoint(
@@ -81,11 +87,27 @@ def load_checkpoint(
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """All tensors by `name/key`, and the progress record."""
+    """All tensors by `name/key`, and the progress record.
+
+    Raises:
+        InputError: if the file is no whole checkpoint.
+    """
+    with _opened(path) as opened:
+        keys = opened.keys()  # a file handle, not a mapping
+        return {key: opened.get_tensor(key) for key in keys}, json.loads(opened.metadata()["progress"])
+
+
+def read_progress(path: str | Path) -> dict[str, Any]:
+    """The progress record alone, without the tensors; raises as `read_checkpoint` does."""
+    with _opened(path) as opened:
+        return json.loads(opened.metadata()["progress"])
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[safe_open]:
     try:
         with safe_open(path, framework="pt") as opened:
-            keys = opened.keys()  # a file handle, not a mapping
-            return {key: opened.get_tensor(key) for key in keys}, json.loads(opened.metadata()["progress"])
+            yield opened
     except (SafetensorError, OSError, TypeError, KeyError) as error:
         raise InputError(f"{path} is no complete training checkpoint; remove it to start over.") from error
 

@@ -18,12 +18,12 @@ there is the plain loop in `sfhub.training.stylegan2`.
 """
 
 import copy
-import logging
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,23 +44,14 @@ from sfhub.portraits.latents import (
     w_of_codes,
 )
 from sfhub.portraits.parser import PortraitParser
-from sfhub.training.checkpoint import load_checkpoint, save_checkpoint
-from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, feature_distance, generator_loss, r1_penalty
 from sfhub.training.pair_losses import measured_parser, pixel_loss, pixel_weights
-from sfhub.training.recorder import Recorder
-from sfhub.training.stylegan2 import (
-    WEIGHTS_STREAM,
-    optimizer_step,
-    passes,
-    save_samples,
-    start_from,
-    update_average,
-)
+from sfhub.training.run import Run, is_under_way, optimizer_step
+from sfhub.training.samples import save_samples
+from sfhub.training.stylegan2 import WEIGHTS_STREAM
+from sfhub.training.surgery import start_from
 
 __all__ = ["PRESETS", "GuidedTraining", "channel_groups", "train_growing", "train_guided"]
-
-logger = logging.getLogger(__name__)
 
 # Share of the channels of every layer that each group gets, in the order of ATTRIBUTE_GROUPS.
 GROUP_SHARES = (0.18, 0.17, 0.13, 0.10, 0.15, 0.06, 0.07, 0.08, 0.06)
@@ -242,9 +233,7 @@ def train_guided(
         InputError: for fewer pairs than one batch, or a checkpoint of other sizes.
     """
     accelerator = accelerator or Accelerator()
-    device, world, out_dir = accelerator.device, accelerator.num_processes, Path(out_dir)
-    per_step = config.batch_size * world
-    out_dir.mkdir(parents=True, exist_ok=True)
+    device, per_step = accelerator.device, config.batch_size * accelerator.num_processes
 
     # Build.
     torch.manual_seed(WEIGHTS_STREAM + config.seed)
@@ -256,14 +245,12 @@ def train_guided(
         num_classes=len(CODE_GROUPS),
         num_mapping_layers=0,
     )
-    checkpoint = out_dir / "checkpoint.safetensors"
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
     preference = _GroupPreference(G, config.seed, config.group_decay)
-    if not checkpoint.is_file():
-        preference.start()
-        if init_from is not None:
-            start_from(G, D, init_from)
-            set_mapping(G.mapping_network)
+    preference.start()
+    if init_from is not None and not is_under_way(out_dir):
+        start_from(G, D, init_from)
+        set_mapping(G.mapping_network)
     attribute_loss = None if parser is None else measured_parser(parser, dataset, device)
     ema = copy.deepcopy(G).eval().requires_grad_(False)
     optimizers = {
@@ -271,26 +258,26 @@ def train_guided(
         "optimizer_d": torch.optim.Adam(D.parameters(), lr=config.discriminator_rate, betas=(0.0, 0.99), fused=True),
     }
 
-    # Restore.
-    step = 0
-    modules = {"generator": G, "discriminator": D, "ema": ema}
-    if checkpoint.is_file():
-        progress = load_checkpoint(checkpoint, modules, optimizers)
-        step = progress["images"] // per_step
-        logger.info("Going on from %s at %d images.", checkpoint, progress["images"])
+    def write_results(folder: Path, state: Mapping[str, Any]) -> None:
+        set_mean_w(ema)
+        ema.save_pretrained(folder / "ema")
 
-    order = BatchOrder(
-        len(dataset), config.batch_size, seed=config.seed, first_step=step, rank=accelerator.process_index, world=world
+    run = Run(
+        out_dir,
+        accelerator,
+        modules={"generator": G, "discriminator": D, "ema": ema},
+        optimizers=optimizers,
+        length=config.images,
+        per_step=per_step,
+        write_results=write_results,
     )
-    batches = image_batches(dataset, order)
-    total_steps = math.ceil(config.images / per_step)
-    recorder = Recorder(out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image")
-    while step < total_steps:
-        images = step * per_step
-        rate = config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * step / total_steps))
+    run.restore()
+    batches = run.batches(dataset, config.batch_size, config.seed)
+    while not run.is_done:
+        step, adversarial = run.step, run.count >= config.adversarial_from
+        rate = config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * step / run.total_steps))
         for group in optimizers["optimizer_g"].param_groups:
             group["lr"] = rate * group.get("rate_factor", 1)
-        adversarial = images >= config.adversarial_from
         batch = {name: value.to(device) for name, value in next(batches).items()}
         real = (batch["image"].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         code = batch["code"]
@@ -300,13 +287,13 @@ def train_guided(
             fake = G.synthesis(G.styles(w_of_codes(code, G.num_ws)), "none")
             pixel = pixel_loss(fake, real, pixel_weights(batch["mask"]))
             loss = config.pixel_weight * pixel
-            recorder.add(pixel=pixel)
+            run.note(pixel=pixel)
             if attribute_loss is not None:
-                seen = attribute_loss.parser(fake)
+                seen = parser(fake)
                 attributes = attribute_loss(seen.attributes, batch["target"], batch["visible"])
                 parse = F.cross_entropy(seen.logits.float(), batch["mask"].long())
                 loss = loss + config.attribute_weight * attributes + config.parse_weight * parse
-                recorder.add(attributes=attributes, parse=parse)
+                run.note(attributes=attributes, parse=parse)
             if adversarial:
                 D.requires_grad_(False)
                 with torch.no_grad():
@@ -315,7 +302,7 @@ def train_guided(
                 feature = feature_distance(fake_features, real_features)
                 loss_g = generator_loss(D.judge(fake_features[-1], code).float())
                 loss = loss + config.feature_weight * feature + config.adversarial_weight * loss_g
-                recorder.add(feature=feature, loss_g=loss_g)
+                run.note(feature=feature, loss_g=loss_g)
                 D.requires_grad_(True)
         accelerator.backward(loss)
         optimizer_step(optimizers["optimizer_g"], accelerator)
@@ -327,30 +314,25 @@ def train_guided(
                 real_logits, fake_logits = D(real, code), D(fake.detach(), code)
                 loss_d = discriminator_loss(real_logits.float(), fake_logits.float())
             accelerator.backward(loss_d)
-            recorder.add(loss_d=loss_d, sign_real=real_logits.sign().mean())
+            run.note(loss_d=loss_d, sign_real=real_logits.sign().mean())
             if step % config.r1_interval == 0:
                 sample = real.detach().requires_grad_(True)
                 penalty = r1_penalty(D(sample, code), sample)
                 accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-                recorder.add(r1=penalty)
+                run.note(r1=penalty)
             optimizer_step(optimizers["optimizer_d"], accelerator)
 
-        update_average(ema, G, 0.5 ** (per_step / max(min(config.ema_images, images / 20), 1e-8)))
-        step += 1
-        recorder.advance(per_step)
+        run.update_average(ema, G, config.ema_images)
+        run.advance()
 
         # Status, samples and checkpoint.
-        done = step == total_steps
-        if passes(step, per_step, 1_000) or done:
-            recorder.write({"images": step * per_step})
-        if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
-            save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
-        if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
-            save_checkpoint(checkpoint, modules, optimizers, {"images": step * per_step, "config": asdict(config)})
-            set_mean_w(ema)
-            ema.save_pretrained(out_dir / "ema")
-    recorder.close()
-    accelerator.wait_for_everyone()
+        if run.reaches(1_000):
+            run.log()
+        if run.is_main and run.reaches(config.sample_images):
+            save_samples(ema, run.out_dir / "samples" / f"{run.count:07d}.png")
+        if run.reaches(config.save_images):
+            run.save({"config": asdict(config)})
+    run.close()
     set_mean_w(ema)
     return ema
 

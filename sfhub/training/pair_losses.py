@@ -2,7 +2,7 @@
 
 A plain pixel difference is about background and skin, which cover most of the picture; a person looks at eyes and
 mouth. So pixels count by their class (`CLASS_WEIGHTS`), at full size and averaged over 2, 4 and 8 pixels, and a parser
-that reads attributes says whether the picture shows what its code says.
+that reads attributes says whether the picture shows what its code says (`sfhub.training.attribute_loss`).
 """
 
 import torch
@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sfhub.portraits.attributes import ATTRIBUTES, attribute_columns
 from sfhub.portraits.classes import CLASSES
 from sfhub.portraits.parser import PortraitParser
+from sfhub.training.attribute_loss import AttributeLoss, measured_loss
 
-__all__ = ["CLASS_WEIGHTS", "AttributeLoss", "pixel_weights", "measured_parser", "pixel_loss"]
+__all__ = ["CLASS_WEIGHTS", "measured_parser", "pixel_loss", "pixel_weights"]
 
 CLASS_WEIGHTS: dict[str, float] = {
     "background": 1,
@@ -60,68 +60,10 @@ def pixel_loss(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
     return loss
 
 
-class AttributeLoss:
-    """What a parser reads in a generated picture against what its code says.
-
-    Squared error in units of the attribute's variance, cross-entropy for kinds; each attribute counts as much as the
-    parser sees of it in renders (R^2; for kinds the share of the entropy that it explains), since what it guesses
-    would teach nothing.
-
-    Args:
-        parser: any network whose output has `attributes`.
-        images: renders `[N, 3, H, W]` in [-1, 1].
-        target, visible: `[N, A]`, their attribute vectors and which columns show.
-    """
-
-    @torch.no_grad()
-    def __init__(self, parser: PortraitParser, images: Tensor, target: Tensor, visible: Tensor):
-        self.parser = parser
-        columns = attribute_columns()
-        self._kinds = [columns[name] for name, item in ATTRIBUTES.items() if item.choices]
-        self._numbers = torch.tensor([columns[name].start for name, item in ATTRIBUTES.items() if not item.choices])
-        seen = torch.cat([parser(part).attributes.float().cpu() for part in images.split(50)])
-        error, weight = self._number_errors(seen, target, visible)
-        wanted = target[:, self._numbers]
-        count = weight.sum(dim=0).clamp(min=1)
-        mean = (wanted * weight).sum(dim=0) / count
-        self._variance = ((wanted - mean).square() * weight).sum(dim=0) / count + 1e-4
-        self._number_weights = (1 - error.sum(dim=0) / count / self._variance).clamp(0, 1)
-        self._kind_weights = [self._explained(seen, target, visible, kind) for kind in self._kinds]
-
-    def _number_errors(self, seen: Tensor, target: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        weight = visible[:, self._numbers]
-        return (seen[:, self._numbers] - target[:, self._numbers]).square() * weight, weight
-
-    def _explained(self, seen: Tensor, target: Tensor, visible: Tensor, kind: slice) -> float:
-        shown = visible[:, kind.start] > 0
-        truth = target[shown][:, kind]
-        share = truth.mean(dim=0)
-        entropy = -(share * share.clamp(min=1e-6).log()).sum()
-        found = F.cross_entropy(seen[shown][:, kind], truth.argmax(dim=1))
-        return (1 - found / entropy).clamp(0, 1).item()
-
-    def to(self, device: torch.device) -> "AttributeLoss":
-        """Move the weights."""
-        for name in ("_numbers", "_variance", "_number_weights"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
-
-    def __call__(self, seen: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        """Mean error per attribute of pictures in which the parser sees `seen`, `[B, A]`."""
-        error, weight = self._number_errors(seen.float(), target, visible)
-        numbers = (error.sum(dim=0) / weight.sum(dim=0).clamp(min=1) / self._variance * self._number_weights).sum()
-        kinds = []
-        for kind, factor in zip(self._kinds, self._kind_weights, strict=True):
-            entropy = F.cross_entropy(seen[:, kind].float(), target[:, kind].argmax(dim=1), reduction="none")
-            shown = visible[:, kind.start]
-            kinds.append(factor * (entropy * shown).sum() / shown.sum().clamp(min=1))
-        return (numbers + torch.stack(kinds).sum()) / (len(self._numbers) + len(kinds))
-
-
 def measured_parser(parser: PortraitParser, dataset: Dataset, device: torch.device) -> AttributeLoss:
-    """The parser as a loss, measured first on a few pairs, items as `PairedPortraits` gives them."""
-    parser = parser.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    """Freeze a parser on the device and make it a loss, measured on a few pairs, items as `PairedPortraits` gives."""
+    parser.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
     items = [dataset[index] for index in range(0, len(dataset), max(1, len(dataset) // PARSER_SAMPLE))]
     images = torch.stack([item["image"] for item in items]).to(device).float() / 127.5 - 1
     target, visible = (torch.stack([item[name] for item in items]) for name in ("target", "visible"))
-    return AttributeLoss(parser, images, target, visible).to(device)
+    return measured_loss(lambda part: parser(part).attributes, images, target, visible).to(device)

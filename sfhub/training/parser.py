@@ -2,18 +2,18 @@
 
 The mask is learned by cross-entropy, attributes by regression in units of their variance and, for kinds, by
 cross-entropy in which every kind counts the same however rare it is. The networks later look at *generated* portraits,
-a little blurred and noisy, so training images are degraded at random, and every second one is mirrored. A training
-takes a quarter of an hour on one CPU core, so there is no resume, but the network is written every two minutes.
+a little blurred and noisy, so training images are degraded at random, and every second one is mirrored. The network can
+be used after two minutes, and is written with a checkpoint every two minutes from then on.
 """
 
 import json
-import logging
 import math
-import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,15 +22,16 @@ from diffusers import ModelMixin
 from torch import Tensor
 
 from sfhub.metrics.attributes import attribute_scores
-from sfhub.portraits import ATTRIBUTES, CLASSES, attribute_vector, attribute_visibility
-from sfhub.portraits.attributes import attribute_columns
+from sfhub.portraits import CLASSES, attribute_vector, attribute_visibility
 from sfhub.portraits.parser import PortraitParser
+from sfhub.training.attribute_loss import balanced_loss
 from sfhub.training.data import BatchOrder, RenderedPortraits, mirror_signs
-from sfhub.training.recorder import Recorder
+from sfhub.training.run import Run, step_generator
 
-__all__ = ["ParserTraining", "evaluate_parser", "train_parser"]
+__all__ = ["PRESETS", "ParserTraining", "evaluate_parser", "train_parser"]
 
-logger = logging.getLogger(__name__)
+FREE_SETTINGS = ("log_every", "save_every")
+"""Settings that a training may change when it goes on."""
 
 
 @dataclass
@@ -44,7 +45,7 @@ class ParserTraining:
         max_gradient: longer gradients are cut to this norm.
         held_out: portraits at the end of the data set kept for `evaluate_parser`.
         log_every: steps between two lines of `log.jsonl`.
-        save_every: seconds between two writings of the network.
+        save_every: seconds between two writings of network and checkpoint.
         seed: of the order, the mirroring and the degradations.
     """
 
@@ -59,6 +60,12 @@ class ParserTraining:
     seed: int = 0
 
 
+PRESETS: dict[str, ParserTraining] = {
+    "parser": ParserTraining(),
+    "judge": ParserTraining(steps=3_000, learning_rate=2.5e-3, seed=1),
+}
+
+
 def train_parser(
     config: ParserTraining,
     dataset: RenderedPortraits,
@@ -67,40 +74,57 @@ def train_parser(
     network: ModelMixin | None = None,
     accelerator: Accelerator | None = None,
 ) -> ModelMixin:
-    """Train a network on renders, write it to `out_dir` with its figures, and return it in evaluation mode.
+    """Train a network on renders, or go on where a checkpoint in `out_dir` left off; return it in evaluation mode.
 
     Args:
-        config: settings.
+        config: settings; those of a training that goes on may differ in `log_every` and `save_every` only.
         dataset: rendered portraits.
         out_dir: receives the network (its `from_pretrained` opens it), `metrics.json`, its figures on held-out renders
-            (on the first 200 of them while the training runs), and `log.jsonl`, the losses.
+            (on the first 200 of them while the training runs), `log.jsonl`, the losses, and `checkpoint.safetensors`.
         network: image -> output with `attributes` `[B, A]`, and with `logits` of the mask if it has any; a new
             `PortraitParser` of the data set's size if None.
-        accelerator: device and mixed precision.
+        accelerator: device and mixed precision; one process.
+
+    Raises:
+        InputError: for fewer portraits than one batch beside those held out, or a checkpoint of other settings.
     """
     accelerator = accelerator or Accelerator()
-    device, out_dir = accelerator.device, Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    (out_dir / "log.jsonl").unlink(missing_ok=True)
+    device = accelerator.device
+
+    # Build.
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)
     network = PortraitParser(resolution=dataset.images.shape[-1]) if network is None else network
     network = network.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.2
-    )
-    batches = _batches(config, dataset, device)
     known = slice(0, len(dataset) - config.held_out)
-    weights = column_weights(*_vectors(dataset, known)).to(device)
+    attribute_loss = balanced_loss(*_vectors(dataset, known)).to(device)
     by_class = class_weights(torch.tensor(dataset.masks[:500])).to(device)
-    recorder = Recorder(out_dir, accelerator, total=config.steps, initial=0, unit="step")
-    start = saved = time.monotonic()
-    for step in range(1, config.steps + 1):
+
+    def write_results(folder: Path, state: Mapping[str, Any]) -> None:
+        network.save_pretrained(folder)
+        (folder / "metrics.json").write_text(json.dumps(state["metrics"], indent=1), encoding="utf-8")
+
+    run = Run(
+        out_dir,
+        accelerator,
+        modules={"network": network},
+        optimizers={"optimizer": optimizer},
+        length=config.steps,
+        counter="step",
+        write_results=write_results,
+        settings={name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
+    )
+    state = run.restore()
+    schedule = _one_cycle(optimizer, config, run.step)
+    batches = _batches(config, dataset, device, run.step)
+    saved = time.monotonic()
+    start = saved - state.get("seconds", 0.0)
+    while not run.is_done:
         image, mask, target, visible = next(batches)
         with accelerator.autocast():
             output = network(image)
-        losses = {"attributes": attribute_loss(output.attributes.float(), target, visible, weights)}
+        losses = {"attributes": attribute_loss(output.attributes, target, visible)}
         loss = config.attribute_weight * losses["attributes"]
         if hasattr(output, "logits"):
             losses["mask"] = F.cross_entropy(output.logits.contiguous().float(), mask, by_class)
@@ -110,40 +134,45 @@ def train_parser(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        recorder.add(**losses)
-        recorder.advance(1)
-        if step % config.log_every == 0 or step == config.steps:
-            seconds = time.monotonic() - start
-            speed = step * config.batch_size / seconds
-            recorder.write({"step": step, "seconds": round(seconds, 1), "images_per_second": round(speed, 1)})
-        if accelerator.is_main_process and time.monotonic() - saved > config.save_every and step < config.steps:
-            _save(network, out_dir, evaluate_parser(network, dataset, config.held_out, limit=200) | {"step": step})
+        run.note(**losses)
+        run.advance()
+
+        # Status, network and checkpoint.
+        seconds = time.monotonic() - start
+        if run.reaches(config.log_every):
+            speed = run.step * config.batch_size / seconds
+            run.log({"seconds": round(seconds, 1), "images_per_second": round(speed, 1)})
+        if run.is_done or time.monotonic() - saved > config.save_every:
+            metrics = evaluate_parser(network, dataset, config.held_out, limit=None if run.is_done else 200)
+            run.save({"metrics": metrics | {"step": run.step}, "seconds": seconds})
             saved = time.monotonic()
-    recorder.close()
-    network.eval()
-    if accelerator.is_main_process:
-        _save(network, out_dir, evaluate_parser(network, dataset, config.held_out) | {"step": config.steps})
-    return network
+    run.close()
+    return network.eval()
 
 
-def _save(network: ModelMixin, out_dir: Path, metrics: dict) -> None:
-    """Write network and figures; who reads the folder meanwhile, or after a crash, finds whole files."""
-    partial = out_dir / "partial"
-    network.save_pretrained(partial)
-    (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    for path in partial.iterdir():
-        os.replace(path, out_dir / path.name)
-    partial.rmdir()
+def _one_cycle(
+    optimizer: torch.optim.Optimizer, config: ParserTraining, step: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The schedule of learning rate and momentum, from that step on."""
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.2
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimiser made these steps before it was restored
+        for _ in range(step):
+            schedule.step()
+    return schedule
 
 
 def _batches(
-    config: ParserTraining, dataset: RenderedPortraits, device: torch.device
+    config: ParserTraining, dataset: RenderedPortraits, device: torch.device, first_step: int = 0
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Degraded images, masks, attribute vectors and their visibility, all but the held-out ones, again and again."""
     targets, visible = _vectors(dataset, slice(None))
-    random = torch.Generator().manual_seed(config.seed)
     signs = mirror_signs()
-    for rows in BatchOrder(len(dataset) - config.held_out, config.batch_size, seed=config.seed):
+    order = BatchOrder(len(dataset) - config.held_out, config.batch_size, seed=config.seed, first_step=first_step)
+    for step, rows in enumerate(order, start=first_step):
+        random = step_generator(config.seed, step, 0, torch.device("cpu"))
         index = torch.tensor(sorted(rows))  # the order in which they lie on disk
         turned = torch.rand(len(index), generator=random) < 0.5
         image, mask = _batch(dataset, index, device, turned)
@@ -179,47 +208,6 @@ def class_weights(masks: Tensor) -> Tensor:
     """
     share = torch.bincount(masks.flatten(), minlength=len(CLASSES)) / masks.numel()
     return share.clamp(min=1e-4) ** -0.4
-
-
-def column_weights(target: Tensor, visible: Tensor) -> Tensor:
-    """How much an error in each column counts, `[A]`, so that every attribute weighs the same in `attribute_loss`.
-
-    Knowing nothing but the mean then costs 1 per continuous attribute, an even guess 1 per categorical one; rare kinds
-    count as much as common ones (ten times as much as in an even distribution at most), and so do attributes that
-    few portraits show (twenty times at most).
-
-    Args:
-        target, visible: attribute vectors of many portraits and which of their columns show, `[N, A]`.
-    """
-    weights = torch.ones(target.shape[1])
-    for name, columns in attribute_columns().items():
-        seen = visible[:, columns.start] > 0
-        values, count = target[seen, columns], len(ATTRIBUTES[name].choices)
-        if count:
-            weights[columns] = 1 / (count * math.log(count) * values.mean(dim=0).clamp(min=0.1 / count))
-        else:
-            weights[columns] = 1 / values.var(correction=0).clamp(min=1e-3)
-        weights[columns] /= seen.float().mean().clamp(min=0.05)
-    return weights
-
-
-def attribute_loss(values: Tensor, target: Tensor, visible: Tensor, weights: Tensor) -> Tensor:
-    """Mean over attributes of squared error (continuous) or cross-entropy (categorical).
-
-    Args:
-        values, target: predicted and true attribute vectors, `[B, A]`.
-        visible: `[B, A]`, 0 where the picture does not show an attribute (the colour of a hat that is not worn).
-        weights: `[A]`, of every column, see `column_weights`.
-    """
-    losses = []
-    for name, columns in attribute_columns().items():
-        if ATTRIBUTES[name].choices:
-            truth = target[:, columns].argmax(dim=1)
-            error = F.cross_entropy(values[:, columns], truth, weights[columns], reduction="none")
-        else:
-            error = weights[columns.start] * (values[:, columns.start] - target[:, columns.start]).square()
-        losses.append((error * visible[:, columns.start]).mean())
-    return torch.stack(losses).mean()
 
 
 @torch.no_grad()

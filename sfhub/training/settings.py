@@ -32,7 +32,7 @@ def with_settings(config: Config, pairs: Sequence[str]) -> Config:
             and lists become tuples.
 
     Raises:
-        InputError: for a pair without `=`, or a name that is no setting.
+        InputError: for a pair without `=`, a name that is no setting, or text where a number is set.
     """
     known = {field.name for field in dataclasses.fields(config)}
     changes: dict[str, object] = {}
@@ -46,5 +46,8 @@ def with_settings(config: Config, pairs: Sequence[str]) -> Config:
             value = json.loads(text)
         except ValueError:
             value = text
+        before = getattr(config, name)
+        if isinstance(before, (int, float)) and not isinstance(value, (int, float, type(None))):
+            raise InputError(f"The setting {name} is a number, {before} if not set, and {text!r} is none.")
         changes[name] = tuple(value) if isinstance(value, list) else value
     return dataclasses.replace(config, **changes)

@@ -10,31 +10,26 @@ generator's work), and lazy regularisers share the main optimiser step.
 """
 
 import copy
-import logging
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.utils import save_image
 
-from sfhub.errors import InputError
 from sfhub.models.style_space import NoiseMode, set_mean_w
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
-from sfhub.training.checkpoint import load_checkpoint, load_matching, save_checkpoint
-from sfhub.training.data import BatchOrder, image_batches
 from sfhub.training.losses import discriminator_loss, effective_area, generator_loss, path_lengths, r1_penalty
-from sfhub.training.recorder import Recorder
+from sfhub.training.run import Run, is_under_way, optimizer_step, step_generator
+from sfhub.training.samples import save_samples
+from sfhub.training.surgery import start_from
 
 __all__ = ["PRESETS", "StyleGAN2Training", "train_stylegan2"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -142,9 +137,7 @@ def train_stylegan2(
         InputError: for fewer images than one batch, or a checkpoint of other sizes.
     """
     accelerator = accelerator or Accelerator()
-    device, world, out_dir = accelerator.device, accelerator.num_processes, Path(out_dir)
-    per_step = config.batch_size * world
-    out_dir.mkdir(parents=True, exist_ok=True)
+    device, per_step = accelerator.device, config.batch_size * accelerator.num_processes
 
     # Build. The weights get a stream of their own: latents drawn from the same seed would repeat the first weights.
     torch.manual_seed(WEIGHTS_STREAM + config.seed)
@@ -157,7 +150,7 @@ def train_stylegan2(
         channels=config.channels or None,
     )
     D = StyleGAN2Discriminator(resolution=config.resolution, channels=config.discriminator_channels or None)
-    if init_from is not None:
+    if init_from is not None and not is_under_way(out_dir):
         start_from(G, D, init_from)
     G, D = (network.to(device, memory_format=torch.channels_last).train() for network in (G, D))
     ema = copy.deepcopy(G).eval().requires_grad_(False)
@@ -166,28 +159,27 @@ def train_stylegan2(
         for name, network in (("optimizer_g", G), ("optimizer_d", D))
     }
     ada = AdaptiveProbability(config.ada_target)
-    path_mean = torch.zeros([], device=device)
 
-    # Restore.
-    step = 0
-    checkpoint = out_dir / "checkpoint.safetensors"
-    modules = {"generator": G, "discriminator": D, "ema": ema}
-    if checkpoint.is_file():
-        progress = load_checkpoint(checkpoint, modules, optimizers)
-        step, ada.p = progress["images"] // per_step, progress["ada_p"]
-        path_mean = torch.tensor(progress["path_mean"], device=device)
-        logger.info("Going on from %s at %d images.", checkpoint, progress["images"])
+    def write_results(folder: Path, state: Mapping[str, Any]) -> None:
+        set_mean_w(ema)
+        ema.save_pretrained(folder / "ema")
 
-    order = BatchOrder(
-        len(dataset), config.batch_size, seed=config.seed, first_step=step, rank=accelerator.process_index, world=world
+    run = Run(
+        out_dir,
+        accelerator,
+        modules={"generator": G, "discriminator": D, "ema": ema},
+        optimizers=optimizers,
+        length=config.images,
+        per_step=per_step,
+        write_results=write_results,
+        callback=callback,
     )
-    batches = image_batches(dataset, order, workers=workers)
-    total_steps = math.ceil(config.images / per_step)
-    recorder = Recorder(
-        out_dir, accelerator, total=total_steps * per_step, initial=step * per_step, unit="image", callback=callback
-    )
-    while step < total_steps:
-        images = step * per_step
+    state = run.restore()
+    ada.p = state.get("ada_p", ada.p)
+    path_mean = torch.tensor(state.get("path_mean", 0.0), device=device)
+    batches = run.batches(dataset, config.batch_size, config.seed, workers)
+    while not run.is_done:
+        step = run.step
         random = step_generator(config.seed, step, accelerator.process_index, device)
         real = _prepare(next(batches).to(device), config.mirror, random)
 
@@ -201,12 +193,12 @@ def train_stylegan2(
             real_logits = D(augment(real, ada.p, random))
             loss = discriminator_loss(real_logits, D(augment(fake.detach(), ada.p, random)))
         accelerator.backward(loss)
-        recorder.add(loss_d=loss, sign_real=real_logits.sign().mean())
+        run.note(loss_d=loss, sign_real=real_logits.sign().mean())
         if step % config.r1_interval == 0:
             seen = augment(real, ada.p, random).requires_grad_(True)
             penalty = r1_penalty(D(seen), seen)
             accelerator.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            recorder.add(r1=penalty)
+            run.note(r1=penalty)
         optimizer_step(optimizers["optimizer_d"], accelerator)
 
         # Generator: fool the discriminator; smooth paths and local style channels now and then.
@@ -214,66 +206,32 @@ def train_stylegan2(
         with accelerator.autocast():
             loss = generator_loss(D(augment(fake, ada.p, random)))
         accelerator.backward(loss)
-        recorder.add(loss_g=loss)
+        run.note(loss_g=loss)
         D.requires_grad_(True)
         if config.path_weight and step % config.path_interval == 0:
             lengths, path_mean = _path_regulariser(G, config, path_mean, random, accelerator)
-            recorder.add(path_length=lengths)
+            run.note(path_length=lengths)
         if config.locality_weight and step % config.locality_interval == 0:
-            recorder.add(effective_area=_locality_regulariser(G, config, random, accelerator))
+            run.note(effective_area=_locality_regulariser(G, config, random, accelerator))
         optimizer_step(optimizers["optimizer_g"], accelerator)
 
         # Moving average and augmentation strength.
-        half_life = min(config.ema_images, images / 20)
-        update_average(ema, G, 0.5 ** (per_step / max(half_life, 1e-8)))
+        run.update_average(ema, G, config.ema_images)
         if config.ada_target is not None and step % 4 == 3:
-            mean_sign = accelerator.reduce(recorder.last("sign_real", 4).mean(), "mean")
+            mean_sign = accelerator.reduce(run.last("sign_real", 4).mean(), "mean")
             ada.update(mean_sign.item(), 4 * per_step)
-        step += 1
-        recorder.advance(per_step)
+        run.advance()
 
         # Status, samples and checkpoint.
-        done = step == total_steps
-        if passes(step, per_step, 1_000) or done:
-            recorder.write({"images": step * per_step, "ada_p": ada.p}, shown=("loss_g", "loss_d"))
-        if accelerator.is_main_process and (passes(step, per_step, config.sample_images) or done):
-            save_samples(ema, out_dir / "samples" / f"{step * per_step:07d}.png")
-        if accelerator.is_main_process and (passes(step, per_step, config.save_images) or done):
-            state = {"images": step * per_step, "ada_p": ada.p, "path_mean": path_mean.item()}
-            save_checkpoint(checkpoint, modules, optimizers, state | {"config": asdict(config)})
-            set_mean_w(ema)
-            ema.save_pretrained(out_dir / "ema")
-    recorder.close()
-    accelerator.wait_for_everyone()
+        if run.reaches(1_000):
+            run.log({"ada_p": ada.p}, shown=("loss_g", "loss_d"))
+        if run.is_main and run.reaches(config.sample_images):
+            save_samples(ema, run.out_dir / "samples" / f"{run.count:07d}.png")
+        if run.reaches(config.save_images):
+            run.save({"ada_p": ada.p, "path_mean": path_mean.item(), "config": asdict(config)})
+    run.close()
     set_mean_w(ema)
     return ema
-
-
-@torch.no_grad()
-def start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str | Path) -> None:
-    """Take over the layers of a lower-resolution training so that both networks start where they stopped.
-
-    New toRGB layers start at zero, so the picture is the old one enlarged. If the new first block of the discriminator
-    keeps the number of channels, it starts as plain down-sampling, so the verdict is the old one on the small picture.
-    """
-    missing = load_matching(G, checkpoint, "ema")
-    if len(missing) == len(G.state_dict()):
-        raise InputError(f"Nothing in {checkpoint} fits this generator; start from a training with the same channels.")
-    for name in missing:
-        if name.startswith("to_rgb") and name.endswith(".weight") and "affine" not in name:
-            nn.init.zeros_(G.get_parameter(name))
-    new = set(load_matching(D, checkpoint, "discriminator"))
-    for side, block in D.blocks.items():
-        if f"blocks.{side}.skip.weight" in new and "from_rgb.weight" not in new:
-            nn.init.zeros_(block.conv1.weight)
-            gain = block.skip.weight_gain * math.sqrt(0.5)  # equalisation and the block's own scaling
-            block.skip.weight.copy_(torch.eye(len(block.skip.weight))[:, :, None, None] / gain)
-
-
-def step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
-    """Randomness of one step: independent between steps and processes, repeatable."""
-    mixed = hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF
-    return torch.Generator(device).manual_seed(mixed)
 
 
 def _prepare(images: Tensor, mirror: bool, random: torch.Generator) -> Tensor:
@@ -327,39 +285,3 @@ def _locality_regulariser(
         area = effective_area(before, after).mean()
     accelerator.backward(area * (config.locality_weight * config.locality_interval))
     return area
-
-
-def optimizer_step(optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> None:
-    """Average gradients over processes, drop non-finite values, update."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    if accelerator.num_processes > 1:
-        flat = accelerator.reduce(torch.cat([parameter.grad.flatten() for parameter in parameters]), "mean")
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
-    for parameter in parameters:
-        parameter.grad.nan_to_num_(nan=0.0, posinf=1e5, neginf=-1e5)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
-@torch.no_grad()
-def update_average(ema: nn.Module, network: nn.Module, decay: float) -> None:
-    averages, values = list(ema.parameters()), [p.detach() for p in network.parameters()]
-    torch._foreach_lerp_(averages, values, 1 - decay)
-
-
-@torch.no_grad()
-def save_samples(
-    G: StyleGAN2Generator, path: Path, *, count: int = 64, seed: int = 1_000, truncation_psi: float = 0.7
-) -> None:
-    """Write a grid of `count` uncurated samples, the same latents every time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    set_mean_w(G)
-    z = torch.randn(count, G.config.z_dim, generator=torch.Generator().manual_seed(seed)).to(G.const.device)
-    images = torch.cat([G(part, truncation_psi=truncation_psi).cpu() for part in z.split(16)])
-    save_image(images, path, nrow=math.ceil(math.sqrt(count)), normalize=True, value_range=(-1, 1))
-
-
-def passes(step: int, per_step: int, interval: int) -> bool:
-    """True on the step that reaches a multiple of `interval` images."""
-    return step * per_step // interval > (step - 1) * per_step // interval

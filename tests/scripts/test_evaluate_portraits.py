@@ -50,12 +50,13 @@ def test_attributes_leaves_tables_and_a_picture(judge, folder, tmp_path):
 
 
 def test_the_judge_is_trained_by_one_command_and_kept_in_half_precision_too(tmp_path):
-    arguments = {"resolution": 32, "renders": 1_040, "steps": 2, "batch_size": 4, "mixed_precision": "no"}
+    arguments = {"resolution": 32, "renders": 1_040, "mixed_precision": "no"}
+    settings = ["steps=2", "batch_size=4", "learning_rate=0.001"]
     train_judge.main(
         tmp_path / "judge",
         **arguments,
         data_seed=3,
-        learning_rate=1e-3,
+        set_=settings,
         cache_dir=tmp_path / "data",
         half=tmp_path / "half",
     )
@@ -69,8 +70,7 @@ def test_the_judge_is_trained_by_one_command_and_kept_in_half_precision_too(tmp_
         tmp_path / "parser",
         **arguments,
         data_seed=3,
-        learning_rate=1e-3,
-        attribute_weight=1.0,
+        set_=[*settings, "attribute_weight=1"],
         cache_dir=tmp_path / "data",
     )
     assert PortraitParser.from_pretrained(tmp_path / "parser").config.resolution == 32

@@ -32,20 +32,46 @@ def part(path, box):
     Image.fromarray(picture).save(path)
 
 
-def test_the_release_becomes_folders_that_training_reads(tmp_path):
-    release, out = tmp_path / "CelebAMask-HQ", tmp_path / "out"
-    (release / "CelebA-HQ-img").mkdir(parents=True)
+@pytest.fixture
+def release(tmp_path):
+    """A release of two people."""
+    folder = tmp_path / "CelebAMask-HQ"
+    (folder / "CelebA-HQ-img").mkdir(parents=True)
     for number in (0, 2000):
-        Image.new("RGB", (16, 16), (number % 255, 90, 20)).save(release / "CelebA-HQ-img" / f"{number}.jpg")
-        parts = release / "CelebAMask-HQ-mask-anno" / str(number // 2000)
+        Image.new("RGB", (16, 16), (number % 255, 90, 20)).save(folder / "CelebA-HQ-img" / f"{number}.jpg")
+        parts = folder / "CelebAMask-HQ-mask-anno" / str(number // 2000)
         part(parts / f"{number:05d}_skin.png", np.s_[2:, :])
         part(parts / f"{number:05d}_l_lip.png", np.s_[6:, :4])
         part(parts / f"{number:05d}_hat.png", np.s_[:3, :])
+    return folder
+
+
+def test_the_release_becomes_folders_that_training_reads(release, tmp_path):
+    out = tmp_path / "out"
     assert prepare_celebamask_hq(str(release), out, 8) == 2
     item = ImageMaskFolder(out / "images", out / "masks", 8)[1]
     assert item["image"].shape == (3, 8, 8)
     names = [CLASSES[k] for k in item["mask"][:, 0]]
     assert names == ["hat"] * 3 + ["skin"] * 3 + ["mouth"] * 2
+
+
+def test_preparing_goes_on_where_it_was_stopped_and_mends_what_is_torn(release, tmp_path):
+    out = tmp_path / "out"
+    prepare_celebamask_hq(str(release), out, 8)
+    whole = {path: path.read_bytes() for path in sorted(out.rglob("*.png"))}
+    first, second = out / "images" / "00000.png", out / "masks" / "00001.png"
+    for torn in (second.unlink, lambda: second.write_bytes(whole[second][:40]), lambda: second.write_bytes(b"")):
+        torn()
+        untouched = first.stat().st_mtime_ns
+        assert prepare_celebamask_hq(str(release), out, 8) == 2
+        assert {path: path.read_bytes() for path in sorted(out.rglob("*.png"))} == whole
+        assert first.stat().st_mtime_ns == untouched
+
+
+def test_pairs_of_another_size_are_not_mixed_with_those_of_before(release, tmp_path):
+    prepare_celebamask_hq(str(release), tmp_path / "out", 8)
+    with pytest.raises(InputError, match=r"00000\.png measures 8 x 8 pixels where 16 x 16"):
+        prepare_celebamask_hq(str(release), tmp_path / "out", 16)
 
 
 def test_a_data_set_of_the_hub_is_prepared_and_one_without_masks_refused(tmp_path):

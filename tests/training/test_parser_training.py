@@ -1,18 +1,20 @@
 """Parser and judge learn to see: masks and attributes on renders they were not shown."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
 
+from sfhub.errors import InputError
 from sfhub.metrics.judge import PortraitJudge
-from sfhub.portraits import ATTRIBUTE_VECTOR_NAMES, CLASSES, attribute_vector, attribute_visibility, render
-from sfhub.portraits.attributes import ATTRIBUTES, attribute_columns, flip_attributes
+from sfhub.portraits import ATTRIBUTE_VECTOR_NAMES, CLASSES, attribute_vector, render
+from sfhub.portraits.attributes import flip_attributes
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training import parser as training
 from sfhub.training.data import RenderedPortraits, mirror_signs
-from sfhub.training.parser import ParserTraining, attribute_loss, class_weights, column_weights, mirror, train_parser
+from sfhub.training.parser import ParserTraining, class_weights, mirror, train_parser
 
 
 @pytest.fixture(scope="module")
@@ -92,22 +94,68 @@ def test_a_network_without_masks_trains_by_the_same_loop(dataset, tmp_path):
     torch.testing.assert_close(loaded(few).attributes, judge(few).attributes, rtol=1e-4, atol=1e-4)
 
 
-def test_a_training_that_is_killed_leaves_a_network(dataset, tmp_path, monkeypatch):
-    calls = []
+class Killed(Exception):
+    pass
 
-    def loss(*arguments):
-        calls.append(None)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return attribute_loss(*arguments)
 
-    monkeypatch.setattr(training, "attribute_loss", loss)
-    config = ParserTraining(steps=50, batch_size=4, held_out=32, save_every=0)
-    network = PortraitParser(resolution=32, widths=(8, 8), feature_dim=8)
-    with pytest.raises(KeyboardInterrupt):
-        train_parser(config, dataset, tmp_path, network=network, accelerator=Accelerator(cpu=True))
-    assert PortraitParser.from_pretrained(tmp_path).config.feature_dim == 8
-    assert json.loads((tmp_path / "metrics.json").read_text())["step"] == 2
+class Short(RenderedPortraits):
+    """Serves so many batches and dies; `cache` is the folder of the renders of another data set."""
+
+    def __init__(self, batches, cache):
+        super().__init__(192, 32, cache_dir=cache)
+        self.left, self.images = batches, Watched(self.images, self)
+
+
+class Watched:
+    """Pictures that count the batches of sixteen taken from them."""
+
+    def __init__(self, images, owner):
+        self.images, self.owner, self.shape = images, owner, images.shape
+
+    def __getitem__(self, index):
+        if len(index) == 16:
+            self.owner.left -= 1
+            if self.owner.left < 0:
+                raise Killed
+        return self.images[index]
+
+    def __len__(self):
+        return len(self.images)
+
+
+NETWORKS = {
+    "parser": lambda: PortraitParser(resolution=32, widths=(8, 8), feature_dim=8),
+    "judge": lambda: PortraitJudge(resolution=32, widths=(8, 8), depths=(1, 1), squeezed=4, glances=2, hidden=16),
+}
+
+
+def short_training(name, dataset, out, **changes):
+    config = ParserTraining(**{"steps": 9, "batch_size": 16, "held_out": 32, "save_every": 0, "log_every": 2} | changes)
+    torch.manual_seed(5)
+    return train_parser(config, dataset, out, network=NETWORKS[name](), accelerator=Accelerator(cpu=True))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_killed_training_leaves_a_network_and_goes_on_to_the_same_weights(dataset, tmp_path, name):
+    whole = short_training(name, dataset, tmp_path / "whole")
+    out, cache = tmp_path / "killed", Path(dataset.images.filename).parents[1]
+    with pytest.raises(Killed):
+        short_training(name, Short(5, cache), out)
+    assert type(whole).from_pretrained(out).config.resolution == 32
+    assert json.loads((out / "metrics.json").read_text())["step"] == 5
+    resumed = short_training(name, dataset, out)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+    figures = [json.loads((folder / "metrics.json").read_text()) for folder in (out, tmp_path / "whole")]
+    assert figures[0] == figures[1] and figures[0]["step"] == 9
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [2, 4, 6, 8, 9]
+
+
+def test_a_training_of_other_settings_is_refused_in_one_sentence(dataset, tmp_path):
+    short_training("parser", dataset, tmp_path, steps=2)
+    short_training("parser", dataset, tmp_path, steps=2, log_every=1)
+    with pytest.raises(InputError, match=r"another steps \(2 where 3"):
+        short_training("parser", dataset, tmp_path, steps=3)
 
 
 def test_mirrored_portraits_have_the_attributes_of_the_mirrored_picture(dataset):
@@ -133,36 +181,6 @@ def test_batches_hold_out_the_last_portraits_and_mirror_half_of_the_others(datas
     assert 0 < turned.sum() < 16
     assert torch.equal(mask.to(torch.uint8), mirror(torch.tensor(dataset.masks[:16]), turned))
     assert image.shape == (16, 3, 32, 32) and visible.shape == target.shape
-
-
-def test_attributes_that_cannot_be_seen_do_not_count():
-    size = len(ATTRIBUTE_VECTOR_NAMES)
-    target, visible, even = torch.zeros(2, size), torch.ones(2, size), torch.ones(size)
-    right, wrong = torch.zeros(2, size), torch.zeros(2, size)
-    column = ATTRIBUTE_VECTOR_NAMES.index("hat_red")
-    wrong[:, column] = 5.0
-    visible[:, column] = 0.0
-    assert attribute_loss(wrong, target, visible, even) == attribute_loss(right, target, visible, even)
-    visible[0, column] = 1.0
-    assert attribute_loss(wrong, target, visible, even) > attribute_loss(right, target, visible, even)
-
-
-def test_knowing_only_the_mean_costs_one_whatever_the_attribute(dataset):
-    target, visible = attribute_vector(dataset.attributes), attribute_visibility(dataset.attributes)
-    weights, columns = column_weights(target, visible), attribute_columns()
-    guess = torch.zeros_like(target)
-    for name, item in ATTRIBUTES.items():
-        if not item.choices:
-            column = columns[name].start
-            guess[:, column] = target[visible[:, column] > 0, column].mean()
-    assert attribute_loss(guess, target, visible, weights).item() == pytest.approx(1, abs=0.1)
-
-
-def test_a_rare_kind_counts_as_much_as_a_common_one(dataset):
-    target, visible = attribute_vector(dataset.attributes), attribute_visibility(dataset.attributes)
-    weights, hat = column_weights(target, visible), attribute_columns()["hat"]
-    totals = weights[hat] * target[:, hat].sum(dim=0)
-    torch.testing.assert_close(totals, totals[:1].expand_as(totals), rtol=0.02, atol=0)
 
 
 def test_small_classes_weigh_more_than_large_ones(dataset):

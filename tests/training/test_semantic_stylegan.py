@@ -34,13 +34,12 @@ from sfhub.training.semantic_guidance import CodeMasks
 from sfhub.training.semantic_stylegan import (
     SemanticStyleGANTraining,
     _mixed_w,
-    _start_from,
-    _take_discriminator,
     adaptation,
     build_networks,
     mask_regularisation,
     train_semantic_stylegan,
 )
+from sfhub.training.surgery import start_semantic_from, take_discriminator
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANNELS = {"4": 8, "8": 8, "16": 8, "32": 8}
@@ -276,7 +275,7 @@ def test_higher_resolution_starts_with_the_same_masks_and_the_same_verdict(tmp_p
     low = dict(zip(("ema", "discriminator"), build_networks(TINY), strict=True))
     save_checkpoint(tmp_path / "low.safetensors", low, {}, {})
     G, D = build_networks(replace(TINY, resolution=32))
-    _start_from(G, D, tmp_path / "low.safetensors")
+    start_semantic_from(G, D, tmp_path / "low.safetensors")
     z = torch.randn(2, 16)
     a, b = low["ema"](z, noise_mode="none"), G(z, noise_mode="none")
     torch.testing.assert_close(a.depths, b.depths)
@@ -304,7 +303,7 @@ def test_the_discriminator_of_a_stylegan_becomes_the_image_branch(tmp_path):
     _, D = build_networks(GUIDED)
     judge = StyleGAN2Discriminator(resolution=16, channels=CHANNELS)
     save_checkpoint(tmp_path / "judge.safetensors", {"discriminator": judge}, {}, {})
-    _take_discriminator(D, tmp_path / "judge.safetensors")
+    take_discriminator(D, tmp_path / "judge.safetensors")
     image = torch.randn(4, 3, 16, 16)
     assert torch.equal(D(image), judge(image))
 
@@ -314,4 +313,4 @@ def test_a_discriminator_with_other_channels_is_refused(tmp_path):
     judge = StyleGAN2Discriminator(resolution=16, channels=dict.fromkeys(CHANNELS, 4))
     save_checkpoint(tmp_path / "judge.safetensors", {"discriminator": judge}, {}, {})
     with pytest.raises(InputError, match="does not fit"):
-        _take_discriminator(D, tmp_path / "judge.safetensors")
+        take_discriminator(D, tmp_path / "judge.safetensors")

@@ -27,6 +27,7 @@ def test_values_are_json_text_or_lists():
     [
         ("imags=20", "There is no setting 'imags'; choose among channels, images, name, widths"),
         ("images", "'images' sets nothing; give NAME=VALUE"),
+        ("images=many", "The setting images is a number, 10 if not set, and 'many' is none"),
     ],
 )
 def test_what_sets_nothing_is_refused_in_one_sentence(pair, message):

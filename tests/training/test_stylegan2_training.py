@@ -17,7 +17,8 @@ from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.models.stylegan2_discriminator import StyleGAN2Discriminator
 from sfhub.training.augment import AdaptiveProbability, augment
 from sfhub.training.checkpoint import read_checkpoint, save_checkpoint
-from sfhub.training.stylegan2 import StyleGAN2Training, start_from, train_stylegan2
+from sfhub.training.stylegan2 import StyleGAN2Training, train_stylegan2
+from sfhub.training.surgery import start_from
 
 TINY = {
     "resolution": 16,
