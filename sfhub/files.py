@@ -12,35 +12,55 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped
+from sfhub.limits import check_file, limits
 
 __all__ = ["first_line", "read_json", "replace_folder", "write_atomically"]
-
-# Largest configuration that is read; real ones have a few kilobytes.
-MAX_JSON = 2**24
+MAX_QUOTED = 240
+"""Characters of a library's own words."""
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says first, to be quoted inside a sentence."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """What an error of a library says first, to be quoted inside a sentence; it may repeat what was sent."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    words = [clipped(word) for word in lines[0][:MAX_QUOTED].split()]
+    return " ".join(words).rstrip(".")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        InputError: if the file is missing, too large or not a JSON object.
+        InputError: if the file is missing, no plain one, too large, not a JSON object, or of too many values.
     """
+    bounds = limits()
     try:
-        if path.stat().st_size > MAX_JSON:
-            raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a configuration; get it again.")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        check_file(path, bounds.config_bytes)
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number too long
         raise InputError(f"{path} is missing or damaged ({first_line(error)}); get the model again.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged, for it holds no JSON object; get the model again.")
+    lengths = [len(each) for each in _containers(value)]
+    if max(lengths) > bounds.config_list or sum(lengths) > bounds.config_values:
+        raise InputError(
+            f"{path} has lists of up to {max(lengths):,} entries and {sum(lengths):,} values, more than the "
+            f"{bounds.config_list:,} and {bounds.config_values:,} that are read; get the model again."
+        )
     return value
+
+
+def _containers(value: dict | list) -> Iterator[dict | list]:
+    """An object or list, and all those inside."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        inside = each.values() if isinstance(each, dict) else each
+        waiting += [entry for entry in inside if isinstance(entry, (dict, list))]
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -24,13 +24,14 @@ class Limits:
     Attributes:
         photo_pixels: of a photograph, read from the header before anything is decoded.
         config_bytes: of a `config.json`, `model_index.json` or index of weights.
-        config_values: values in one of them, and so nodes of a tree or layers of a style.
+        config_values: values in one of them.
         config_list: entries of one list or object in it.
+        tree_nodes: of a tree of regions.
         header_bytes: of the list of tensors that a safetensors file begins with.
         weights_bytes: of all weight files of one network.
         parameters: numbers in the parameters and buffers that a configuration calls for.
         activations: numbers in the largest activation that a network makes of one picture.
-        request_cost: what one request to the page may cost, in pictures of its model (`sfhub.steps.cost`).
+        request_cost: what one request to the page may cost, in pictures of its model (`Step.cost`).
         waiting: requests that wait on the page before more are turned away.
         waiting_each: requests of one visitor that wait or are worked on.
         requests_per_minute: requests of one visitor that the page takes.
@@ -43,6 +44,7 @@ class Limits:
     config_bytes: int = 2**22
     config_values: int = 2**16
     config_list: int = 2**12
+    tree_nodes: int = 256
     header_bytes: int = 2**22
     weights_bytes: int = 2**34
     parameters: int = 2**31

@@ -12,11 +12,13 @@ This module only moves codes about; `sfhub.models.fusion` computes with them.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped, short
+from sfhub.limits import check_file, limits
 
 __all__ = ["SHIPPED", "RegionTree"]
 
@@ -45,7 +47,8 @@ class RegionTree:
 
     Raises:
         InputError: if this is no binary tree: a node that occurs twice, none or several roots, nodes out of reach,
-            other than two children, controls of unknown nodes, regions of what is no leaf.
+            other than two children, controls of unknown nodes, regions of what is no leaf, or
+            more nodes than `Limits.tree_nodes`.
     """
 
     def __init__(
@@ -54,12 +57,18 @@ class RegionTree:
         controls: Mapping[str, Sequence[str]] | None = None,
         regions: Mapping[str, Sequence[str]] | None = None,
     ):
-        self.children = {node: _pair(node, pair) for node, pair in _mapping(children, "tree").items()}
+        most = limits().tree_nodes
+        children = _mapping(children, "tree")
+        if 2 * len(children) >= most:
+            raise InputError(
+                f"The tree has {2 * len(children) + 1:,} nodes, more than the {most:,} allowed; join some."
+            )
+        self.children = {node: _pair(node, pair) for node, pair in children.items()}
         self.root = _root(self.children)
         self.nodes = tuple(self.subtree(self.root))
-        lost = [node for node in self.children if node not in self.nodes]
+        lost = list(self.children.keys() - set(self.nodes))
         if lost:
-            raise InputError(f"The tree's node {lost[0]!r} is not below its root {self.root!r}; attach it.")
+            raise InputError(f"The tree's node {min(lost)!r} is not below its root {self.root!r}; attach it.")
         self.inner = tuple(node for node in self.nodes if node in self.children)
         self.leaves = tuple(node for node in self.nodes if node not in self.children)
         self.controls = {name: tuple(nodes) for name, nodes in _mapping(controls or {}, "tree's controls").items()}
@@ -82,12 +91,13 @@ class RegionTree:
         """
         path = FOLDER / f"{name}.json" if str(name) in SHIPPED else Path(name)
         try:
+            check_file(path, limits().config_bytes)
             config = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_doubles)
         except InputError as error:
             raise InputError(f"{path.name}: {error}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
-                f"The tree {str(name)!r} cannot be read ({type(error).__name__}); give a JSON file or one of "
+                f"The tree {short(str(name))} cannot be read ({type(error).__name__}); give a JSON file or one of "
                 f"{', '.join(SHIPPED)}."
             ) from error
         return cls.from_config(config)
@@ -99,7 +109,7 @@ class RegionTree:
         if not {"children"} <= config.keys() <= {"children", "controls", "regions"}:
             raise InputError(
                 f"A tree's configuration has the entries children, controls and regions but this one has "
-                f"{', '.join(map(str, config)) or 'none'}; correct it."
+                f"{clipped(', '.join(map(str, config))) or 'none'}; correct it."
             )
         return cls(config["children"], config.get("controls"), config.get("regions"))
 
@@ -229,10 +239,12 @@ def _mapping(value: object, what: str) -> Mapping:
 
 def _pair(node: object, children: object) -> tuple[str, str]:
     if isinstance(children, str) or not isinstance(children, Sequence) or len(children) != 2:
-        raise InputError(f"The tree gives node {node!r} the children {children!r}; an inner node has two, a leaf none.")
+        raise InputError(
+            f"The tree gives node {short(node)} the children {short(children)}; an inner node has two, a leaf none."
+        )
     for name in (node, *children):
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise InputError(f"The tree has a node named {name!r}; use up to 64 letters, digits, '_' and '-'.")
+            raise InputError(f"The tree has a node named {short(name)}; use up to 64 letters, digits, '_' and '-'.")
     return tuple(children)
 
 
@@ -242,15 +254,17 @@ def _root(children: Mapping[str, tuple[str, str]]) -> str:
     Raises:
         InputError: unless there is exactly one, and no node is a child twice.
     """
-    below = [child for pair in children.values() for child in pair]
-    doubled = next((child for child in below if below.count(child) > 1), None)
+    below = Counter(child for pair in children.values() for child in pair)
+    doubled = next((child for child, count in below.items() if count > 1), None)
     if doubled is not None:
         raise InputError(f"The tree has node {doubled!r} twice; every region has one place.")
     roots = [node for node in children if node not in below]
     if not roots:
         raise InputError("The tree has no root, for it is empty or a circle; start it with the whole image.")
     if len(roots) > 1:
-        raise InputError(f"The tree has the roots {', '.join(roots)} where one is needed; join them under one node.")
+        raise InputError(
+            f"The tree has the roots {clipped(', '.join(roots))} where one is needed; join them at a node."
+        )
     return roots[0]
 
 

@@ -331,6 +331,16 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
         self.render_net = RenderNet(feature_width, table, coarse_resolution, num_classes, image_channels)
         self.n_latent = base_layers + 2 * num_classes
 
+    @property
+    def largest_activation(self) -> int:
+        """Numbers in the largest activation of one picture."""
+        config, coarse = self.config, self.config.coarse_resolution**2
+        position = self.position_weight.shape[1]
+        maps = max(config.num_classes * max(config.local_width, position), config.feature_width) * coarse
+        sides = channel_table(config.resolution, config.channels, 2 * config.min_resolution)
+        outputs = (config.image_channels + config.num_classes) * config.resolution**2
+        return max(maps, outputs, *((width + config.feature_width) * side**2 for side, width in sides.items()))
+
     def shape_index(self, class_index: int) -> int:
         """Where in W+ the shape code of a class lies."""
         return self.config.base_layers + 2 * class_index

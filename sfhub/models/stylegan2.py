@@ -118,6 +118,14 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         self.num_ws = 2 * len(self.to_rgbs) + 2
         self.style_layout = self._make_layout()
 
+    @property
+    def largest_activation(self) -> int:
+        """Numbers in the largest activation of one picture."""
+        layers = [self.conv1, *self.convs]
+        widths = {layer.resolution: max(layer.weight.shape[:2]) for layer in layers}
+        image = self.config.image_channels * self.config.resolution**2
+        return max(image, *(width * side**2 for side, width in widths.items()))
+
     def _make_layout(self) -> StyleLayout:
         rows = [("conv1", "conv", self.conv1, 4, 0)]
         rows += [(f"convs.{k}", "conv", layer, layer.resolution, k + 1) for k, layer in enumerate(self.convs)]

@@ -23,13 +23,15 @@ from typing_extensions import Self
 
 import sfhub
 from sfhub.editing.directions import EditDirections
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped
 from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
 from sfhub.pipelines.folder import (
     CONFIG,
+    INDEX,
     check_component,
     check_components,
+    component_classes,
     is_bare,
     keep_other_variants,
     strip_origin,
@@ -160,6 +162,10 @@ class SfhubPipeline(DiffusionPipeline):
         if is_bare(folder):
             return cls._from_bare(folder, name, variant, passed, kwargs)
         slots = {key: value for key, value in cls._slots().items() if key not in passed}
+        present = component_classes(read_json(folder / INDEX))
+        lacking = next((key for key in slots if key not in present and key not in cls._optional_components), None)
+        if lacking is not None:
+            raise InputError(f"{name} has no {lacking}, without which there is no {cls.__name__}; get the model again.")
         check_components(folder, slots, ignore=passed, variant=variant)
         with _damage_explained(name):
             return super().from_pretrained(str(folder), variant=variant, use_safetensors=True, **passed, **kwargs)
@@ -174,7 +180,9 @@ class SfhubPipeline(DiffusionPipeline):
         fitting = [(key, each) for key, classes in main.items() for each in classes if each.__name__ == class_name]
         if not fitting or len(main) > 1:
             expected = " or ".join(each.__name__ for classes in main.values() for each in classes)
-            raise InputError(f"{name} holds a {class_name}, but {cls.__name__} takes a {expected}; use another model.")
+            raise InputError(
+                f"{name} holds a {clipped(str(class_name))}, but {cls.__name__} takes a {expected}; use another model."
+            )
         slot, network = fitting[0]
         check_component(folder, network, variant)
         with _damage_explained(name):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped
 from sfhub.files import read_json
 from sfhub.pipelines.base import SfhubPipeline
 from sfhub.pipelines.folder import CONFIG, INDEX, component_classes, is_bare
@@ -56,7 +56,7 @@ def find_family(folder: Path, name: str) -> type[GeneratorPipeline]:
     by_generator = {cls.__name__: family for family in FAMILIES for cls in family._slots()["generator"]}
     if found not in by_generator:
         raise InputError(
-            f"{name} holds a {found or 'model without a generator'}, but a pipeline takes a "
+            f"{name} holds a {clipped(found or 'model without a generator')}, but a pipeline takes a "
             f"{' or '.join(by_generator)}; use another model."
         )
     return by_generator[found]

@@ -69,6 +69,8 @@ class StyleGANPipeline(EditingPipeline):
         for made_for_it in (catalog, fusion):
             if made_for_it is not None:
                 made_for_it.check_generator(generator)
+        if catalog is not None and parser is not None:
+            catalog.check_parser(parser.config.class_names)
         if directions is not None:
             directions.check_space(code_space(generator))
         self.register_modules(generator=generator, catalog=catalog, parser=parser, fusion=fusion, directions=directions)

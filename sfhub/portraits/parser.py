@@ -82,6 +82,13 @@ class PortraitParser(ModelMixin, ConfigMixin):
         self.mix = nn.Linear(feature_dim, feature_dim)
         self.regress = nn.Linear(feature_dim, len(attribute_names))
 
+    @property
+    def largest_activation(self) -> int:
+        """Numbers in the largest activation of one picture of the network's resolution."""
+        blocks = (self.config.resolution // 2) ** 2
+        levels = [max(12, 2 * width) * blocks // 4**level for level, width in enumerate(self.config.widths)]
+        return max(4 * len(self.config.class_names) * blocks, *levels)
+
     def forward(self, image: Tensor) -> ParserOutput:
         """Parse images `[B, 3, H, W]` in [-1, 1]."""
         size = image.shape[-2:]

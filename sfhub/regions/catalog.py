@@ -101,6 +101,12 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             )
         self.layer_widths = [layer_channels] if isinstance(layer_channels, int) else [int(n) for n in layer_channels]
         channels = sum(self.layer_widths)
+        wrong = [index for index in class_regions or () if index is not None and not 0 <= index < len(self.regions)]
+        if wrong or len(self.layer_widths) != len(self.layers):
+            raise InputError(
+                f"A catalog of {len(self.regions)} regions and {len(self.layers)} layers cannot have a class in region "
+                f"{wrong[0] if wrong else 0} and {len(self.layer_widths)} numbers of channels; make it again."
+            )
         self.style_widths = [int(width) for _, width in style_layers]
         shape = len(self.regions), sum(self.style_widths)
         self.register_buffer("centers", torch.zeros(num_clusters, channels))
@@ -116,6 +122,21 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         """Raise an InputError unless `generator` has the style layout that this catalog was made for."""
         remedy = "use the catalog that was saved with the generator or build one with sfhub.regions.build.build_catalog"
         check_same_layout(generator, self.config.style_layers, self.config.resolution, "region catalog", remedy)
+        for name, width in zip(self.layers, self.layer_widths, strict=True):
+            layer = generator.get_submodule(name) if generator.style_layout[name].kind == "conv" else None
+            if layer is None or len(layer.weight) != width:
+                raise InputError(
+                    f"The region catalog is of {width} channels of layer {name}, which it lacks; {remedy}."
+                )
+
+    def check_parser(self, classes: Sequence[str]) -> None:
+        """Raise an InputError unless the catalog knows the region of every class of a parser, or of none."""
+        known = self.config.class_regions
+        if known is not None and len(known) != len(classes):
+            raise InputError(
+                f"The region catalog was made with a parser of {len(known)} classes and does not fit one of "
+                f"{len(classes)}; use the parser that it was made with."
+            )
 
     def index(self, region: str) -> int:
         """Row of a region.
