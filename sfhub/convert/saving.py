@@ -9,7 +9,7 @@ from pathlib import Path
 from diffusers import ModelMixin
 
 from sfhub.errors import InputError
-from sfhub.files import replace_folder
+from sfhub.files import SAVING, finish_saving, replace_folder
 
 OUR_FILES = {"config.json", "diffusion_pytorch_model.safetensors", "discriminator"}
 OUR_NETWORKS = {"FusionHierarchy", "SemanticStyleGANGenerator", "StyleGAN2Generator"}
@@ -21,7 +21,8 @@ def check_target(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder that is new or empty.")
-    names = {entry.name for entry in folder.iterdir()}
+    finish_saving(folder)
+    names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(SAVING)}
     if names and not (names <= OUR_FILES and _is_ours(folder / "config.json")):
         raise InputError(f"{folder} already holds other files; name a folder that is new or empty.")
 

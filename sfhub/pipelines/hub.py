@@ -28,6 +28,7 @@ from huggingface_hub.utils import httpx, validate_repo_id
 
 import sfhub
 from sfhub.errors import InputError
+from sfhub.files import finish_saving
 from sfhub.pipelines.folder import CONFIG, INDEX, check_description, content_hash
 
 __all__ = ["ALIASES", "ModelSource", "explain_hub_errors", "identify", "resolve"]
@@ -90,6 +91,7 @@ def resolve(
     name = os.fspath(name_or_path)
     folder = ALIASES.get(name, Path(name).expanduser())
     if folder.is_dir():
+        finish_saving(folder)
         check_description(folder, name)
         return folder
     if name in ALIASES:
