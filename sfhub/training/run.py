@@ -84,6 +84,7 @@ class Run:
         self._accelerator, self._modules, self._optimizers = accelerator, modules, optimizers
         self._write_results, self._per_step, self._counter, self._callback = write_results, per_step, counter, callback
         self._settings = None if settings is None else json.loads(json.dumps(settings))
+        self._unit = counter.removesuffix("s")
         self.total_steps = math.ceil(length / per_step)
         self._values: dict[str, list[Tensor]] = {}
         self._bar: tqdm | None = None
@@ -120,14 +121,13 @@ class Run:
             self._refuse_other_settings()
             state = load_checkpoint(self.checkpoint, self._modules, self._optimizers)
             self.step = state[self._counter] // self._per_step
-            logger.info("Going on from %s at %d %s.", self.checkpoint, state[self._counter], self._counter)
+            logger.info("Going on from %s at %d %ss.", self.checkpoint, state[self._counter], self._unit)
             if self.is_main:
                 self._replace_results(state)
         if self.is_main:
             self._cut_log()
-        unit = self._counter.removesuffix("s")
         total = self.total_steps * self._per_step
-        self._bar = tqdm(total=total, initial=self.count, unit=unit, disable=not self.is_main)
+        self._bar = tqdm(total=total, initial=self.count, unit=self._unit, disable=not self.is_main)
         return state
 
     def batches(self, dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> Iterator:
