@@ -14,10 +14,10 @@ import typer
 
 from sfhub.images.color import color_difference
 from sfhub.models.fusion import FusionHierarchy
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines import open_pipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.hub_parser import open_parser
 
 BUILT_IN = Path(__file__).parents[1] / "sfhub" / "portraits" / "weights"
 
@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Assemble a pipeline folder from trained components."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    G = StyleGAN2Generator.from_pretrained(generator).eval()
+    G = open_pipeline(generator).generator
     z = torch.randn(16, G.config.z_dim, generator=torch.Generator().manual_seed(1_000))
     with torch.no_grad():
         before = G(z, truncation_psi=0.7).clamp(-1, 1)
@@ -41,7 +41,7 @@ def main(
     pipe = StyleGANPipeline(
         generator=G.half(),
         catalog=RegionCatalog.from_pretrained(catalog),
-        parser=PortraitParser.from_pretrained(parser).eval().half(),
+        parser=open_parser(parser).half(),
         fusion=None if fusion is None else FusionHierarchy.from_pretrained(fusion).eval().half(),
     )
     pipe.save_pretrained(out)

@@ -11,10 +11,9 @@ from typing import Annotated
 import torch
 import typer
 
-from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.portraits.parser import PortraitParser
+from sfhub.pipelines import open_pipeline
 from sfhub.regions.build import build_catalog
-from sfhub.regions.hub_parser import HubParser
+from sfhub.regions.hub_parser import open_parser
 from sfhub.regions.naming import PORTRAIT_REGIONS, regions_for
 
 
@@ -39,13 +38,9 @@ def main(
 ) -> None:
     """Build the region catalog of a generator."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    masks = None
-    if parser:
-        ours = Path(parser, "config.json").is_file() and PortraitParser.load_config(parser).get("_class_name")
-        masks = (PortraitParser if ours == PortraitParser.__name__ else HubParser).from_pretrained(parser)
-        masks = masks.to(device, memory_format=torch.channels_last).eval()
+    masks = open_parser(parser).to(device, memory_format=torch.channels_last) if parser else None
     catalog = build_catalog(
-        StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval(),
+        open_pipeline(generator).generator.to(device, memory_format=torch.channels_last),
         masks,
         seed,
         regions=regions_for(masks.config.class_names) if masks else PORTRAIT_REGIONS,

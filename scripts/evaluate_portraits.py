@@ -31,7 +31,8 @@ from sfhub.metrics.portrait_attributes import (
     save_comparison,
     save_shown,
 )
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
+from sfhub.pipelines import open_pipeline
 from sfhub.portraits.latents import attributes_from_latents
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.samples import save_samples
@@ -95,8 +96,8 @@ def attributes(
     save_comparison(pictures, drawn, out / "attributes.png")
 
 
-def _load_generator(path: Path, device: str) -> StyleGAN2Generator:
-    return StyleGAN2Generator.from_pretrained(path).float().to(device, memory_format=torch.channels_last).eval()
+def _load_generator(path: Path, device: str) -> StyleGenerator:
+    return open_pipeline(path).generator.to(device, memory_format=torch.channels_last)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from sfhub.metrics.image_sets import generated, half_resolution, renders
 from sfhub.metrics.semantic_stylegan import measure_locality, measure_masks
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
-from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.hub_parser import open_parser
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
@@ -218,7 +218,7 @@ def fid(
 
 
 def _load(model: str, parser: Path | None, device: str) -> SemanticStyleGANPipeline:
-    given = {} if parser is None else {"parser": PortraitParser.from_pretrained(parser)}
+    given = {} if parser is None else {"parser": open_parser(parser)}
     return SemanticStyleGANPipeline.from_pretrained(model, **given).to_device(device)
 
 

@@ -14,10 +14,10 @@ import torch
 import typer
 
 from sfhub.metrics.separability_report import measure_curves, save_report
-from sfhub.models.stylegan2 import StyleGAN2Generator
-from sfhub.portraits.parser import PortraitParser
+from sfhub.pipelines import open_pipeline
 from sfhub.regions.build import build_catalog
 from sfhub.regions.catalog import RegionCatalog
+from sfhub.regions.hub_parser import open_parser
 
 
 def main(
@@ -37,8 +37,8 @@ def main(
 ) -> None:
     """Measure transfer against selectivity for every region."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    network = StyleGAN2Generator.from_pretrained(generator).to(device, memory_format=torch.channels_last).eval()
-    masks = PortraitParser.from_pretrained(parser).to(device).eval() if parser else None
+    network = open_pipeline(generator).generator.to(device, memory_format=torch.channels_last)
+    masks = open_parser(parser).to(device) if parser else None
     if catalog:
         regions = RegionCatalog.from_pretrained(catalog).to(device)
     else:

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from sfhub.metrics.stylefusion import mix_region
 from sfhub.models.fusion import FusionHierarchy
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import (
     ATTRIBUTES,
     attribute_columns,
@@ -62,7 +62,7 @@ def attribute_scores(found: Tensor, target: Tensor, visible: Tensor) -> dict[str
 
 @torch.no_grad()
 def measure_attributes(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchy: FusionHierarchy,
     parser: PortraitParser,
     *,

@@ -20,7 +20,7 @@ from sfhub.errors import InputError
 from sfhub.metrics.attributes import attribute_scores
 from sfhub.metrics.figures import make_folder, make_panels, markdown, name_row, pixels, save_figure
 from sfhub.metrics.judge import PortraitJudge
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import ATTRIBUTES, attribute_vector, attribute_visibility
 from sfhub.portraits.latents import LATENT_DIM, attribute_code, attributes_from_latents
 from sfhub.portraits.parser import PortraitParser
@@ -74,7 +74,7 @@ def open_judge(folder: str | Path) -> ModelMixin:
     return kinds[name].from_pretrained(folder).float().eval()
 
 
-def pictures_of_latents(G: StyleGAN2Generator, z: Tensor) -> dict[str, Pictures]:
+def pictures_of_latents(G: StyleGenerator, z: Tensor) -> dict[str, Pictures]:
     """Three ways from latents `[N, LATENT_DIM]` to pictures: `latent`, `code` (both generated) and `render`.
 
     Raises:

@@ -18,9 +18,9 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.semantic import BOTH, PARTS, code_places, exchange
 from sfhub.errors import InputError
+from sfhub.models.parser import Parser
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.regions.class_regions import ClassRegions
-from sfhub.regions.masks import Parser
 from sfhub.regions.separability import Mixer, Renderer, is_present, measure_mixers
 
 __all__ = [

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from sfhub.metrics.figures import make_folder, markdown, transfer_cell
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.build import candidate_queries
 from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.masks import Parser
 from sfhub.regions.separability import WANTED_SELECTIVITY, measure_queries
 
 __all__ = ["markdown_table", "measure_curves", "plot_curves", "save_report"]
@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 
 def measure_curves(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     parser: Parser | None = None,
     *,

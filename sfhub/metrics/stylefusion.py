@@ -25,11 +25,12 @@ from sfhub.errors import InputError
 from sfhub.images.color import color_difference
 from sfhub.metrics.frechet import feature_statistics, frechet_distance
 from sfhub.models.fusion import FusionHierarchy
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import ATTRIBUTES
 from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import METHODS, RegionCatalog
-from sfhub.regions.masks import Parser, render_regions
+from sfhub.regions.masks import render_regions
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.separability import Mixer, Separability, measure_mixers
 
@@ -65,7 +66,7 @@ def mix_region(hierarchy: FusionHierarchy, node: str, base: Tensor, reference: T
 
 @torch.no_grad()
 def difference_maps(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchy: FusionHierarchy,
     regions: Sequence[str],
     base: Tensor,
@@ -104,7 +105,7 @@ def difference_maps(
 
 @torch.no_grad()
 def region_distances(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchy: FusionHierarchy,
     regions: Sequence[str],
     real: Iterable[Tensor],
@@ -151,7 +152,7 @@ def region_distances(
 
 @torch.no_grad()
 def transfer_grid(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchy: FusionHierarchy,
     region: str,
     source: Tensor,
@@ -182,7 +183,7 @@ def transfer_grid(
 
 @torch.no_grad()
 def sibling_strips(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchies: Mapping[str, FusionHierarchy],
     node: str,
     base: Tensor,
@@ -224,7 +225,7 @@ def sibling_strips(
 
 @torch.no_grad()
 def measure_locality(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     hierarchy: FusionHierarchy,
     parser: Parser | None = None,

@@ -5,18 +5,21 @@ order, then those of all toRGB layers; `StyleLayout` names the slices.
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu, normalize_second_moment
 
 __all__ = [
+    "INPUT",
     "MappingNetwork",
     "NoiseMode",
     "StyleGenerator",
@@ -33,6 +36,9 @@ __all__ = [
 
 NoiseMode = Literal["const", "random", "none"]
 
+INPUT = "input"
+"""Stands among the names of layers for what the first convolution reads, such as StyleGAN2's learned constant."""
+
 MEAN_SAMPLES = 10_000
 """Latents whose mean w truncation pulls towards."""
 
@@ -42,11 +48,12 @@ class StyleSlice:
     """Where the style of one layer lies in S.
 
     Attributes:
-        name: layer, as rosinality names it: `conv1`, `convs.0`, ..., `to_rgb1`, `to_rgbs.0`, ...
+        name: of the layer; StyleGAN2's are rosinality's: `conv1`, `convs.0`, ..., `to_rgb1`, `to_rgbs.0`, ...
         kind: `conv` or `to_rgb`.
         start, stop: the slice `s[:, start:stop]`; one value per *input* channel of the layer.
         resolution: height and width in pixels of what the layer puts out.
         w_index: which of the `num_ws` vectors of W+ makes this style.
+        reads: the layer whose output the style scales, or `INPUT`.
     """
 
     name: str
@@ -55,6 +62,7 @@ class StyleSlice:
     stop: int
     resolution: int
     w_index: int
+    reads: str
 
     @property
     def width(self) -> int:
@@ -170,22 +178,92 @@ def set_mean_w(generator: nn.Module, samples: int = MEAN_SAMPLES) -> None:
     mean.copy_(generator.mapping_network(z).mean(dim=0))
 
 
-class StyleGenerator(Protocol):
-    """A generator with a style space, whatever its architecture: what regions, metrics and training ask of it."""
+class StyleGenerator(ModelMixin, ConfigMixin, ABC):
+    """A generator with a style space, whatever its architecture: all that regions, metrics and pipelines ask of one.
 
-    config: Any
+    Any subclass can be the component `generator` of a `StyleGANPipeline`. Its configuration gives at least
+    `resolution`, `z_dim` and `num_classes` (0 if unconditional). Its module has to import `ModelMixin`, or diffusers
+    does not load it.
+
+    Attributes:
+        style_layout: names and places of the layers in S.
+    """
+
+    config_name = "config.json"
+
     style_layout: StyleLayout
-    device: torch.device
-    dtype: torch.dtype
 
-    def mapping(self, z: Tensor, label: Tensor | None = None, truncation_psi: float = 1.0) -> Tensor:
-        """Latents `[B, z_dim]` (and one-hot classes) -> W+ `[B, num_ws, w_dim]`."""
+    @abstractmethod
+    def mapping(
+        self,
+        z: Tensor,
+        label: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Z -> W+, truncated towards the mean w.
 
+        Args:
+            z: `[B, z_dim]`, standard normal.
+            label: one-hot `[B, num_classes]` of a conditional generator, else None.
+            truncation_psi: 1 keeps w, 0 gives the mean.
+            truncation_cutoff: truncate the first so many of the `num_ws` vectors only; all if None.
+
+        Returns:
+            `[B, num_ws, w_dim]`.
+
+        Raises:
+            InputError: for a z of another length, or a label that is missing, superfluous or of the wrong shape.
+        """
+
+    @abstractmethod
     def styles(self, w_plus: Tensor) -> Tensor:
-        """W+ -> flat style codes `[B, S]`."""
+        """W+ `[B, num_ws, w_dim]` -> flat style code `[B, S]` (the outputs of all affine layers, see `style_layout`).
 
-    def synthesis(self, s: Tensor, **options: Any) -> Any:
-        """Flat style codes -> images `[B, 3, H, W]` in about [-1, 1], and with `return_activations` what is asked."""
+        Raises:
+            InputError: if `w_plus` has another shape.
+        """
+
+    @abstractmethod
+    def synthesis(
+        self,
+        s: Tensor,
+        noise_mode: NoiseMode = "const",
+        *,
+        generator: torch.Generator | None = None,
+        resolution: int | None = None,
+        return_activations: Sequence[str] = (),
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Flat style code -> image.
+
+        Args:
+            s: `[B, S]`.
+            noise_mode: `const` adds each layer's stored noise, `random` fresh noise, `none` nothing.
+            generator: source of the `random` noise.
+            resolution: stop here (4, 8, ...) and return the skip image of that size; the full image if None.
+            return_activations: layer names whose results are wanted too: of a convolution its output after noise,
+                bias and leaky ReLU `[B, C, h, w]`, of a toRGB layer the skip image so far `[B, 3, h, w]`; `INPUT` for
+                what the first convolution reads.
+
+        Returns:
+            The image `[B, 3, H, W]`, about [-1, 1] and not clamped; with `return_activations` a pair
+            `(image, {name: tensor})`.
+
+        Raises:
+            InputError: for a code of another length, an unknown noise mode, layer or resolution.
+        """
+
+    def forward(
+        self,
+        z: Tensor,
+        label: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: NoiseMode = "const",
+    ) -> Tensor:
+        """Z `[B, z_dim]` -> image `[B, 3, H, W]`: mapping, styles and synthesis in one go."""
+        w_plus = self.mapping(z, label, truncation_psi, truncation_cutoff)
+        return self.synthesis(self.styles(w_plus), noise_mode)
 
 
 def standard_channels(resolution: int, base: int = 32768, maximum: int = 512) -> dict[str, int]:
@@ -238,7 +316,7 @@ def check_w_plus(w_plus: Tensor, count: int, w_dim: int, meaning: str = "") -> N
 
 
 def check_same_layout(
-    generator: "StyleGenerator", style_layers: Sequence[Sequence], resolution: int, what: str, remedy: str
+    generator: StyleGenerator, style_layers: Sequence[Sequence], resolution: int, what: str, remedy: str
 ) -> None:
     """Refuse a generator for which something was not made.
 

@@ -9,18 +9,21 @@ S is the flat style code of `sfhub.models.style_space`. Numerically equal to ros
 stylegan2-pytorch and to NVIDIA's StyleGAN2-ADA / StyleGAN3 repositories; their files enter through `sfhub.convert`.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
+from diffusers import ModelMixin  # noqa: F401 (diffusers loads a component only if its module has this name)
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu, modulated_conv, upsample
 from sfhub.models.style_space import (
+    INPUT,
     MappingNetwork,
     NoiseMode,
+    StyleGenerator,
     StyleLayout,
     StyleSlice,
     check_channels,
@@ -65,7 +68,7 @@ class ToRGB(nn.Module):
         return x if clamp is None else x.clamp(-clamp, clamp)
 
 
-class StyleGAN2Generator(ModelMixin, ConfigMixin):
+class StyleGAN2Generator(StyleGenerator):
     """StyleGAN2 generator (skip architecture) with S space as a first-class interface.
 
     Args:
@@ -82,8 +85,6 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
     Raises:
         InputError: for a resolution or a channel table that cannot be built.
     """
-
-    config_name = "config.json"
 
     @register_to_config
     def __init__(
@@ -127,14 +128,17 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         return max(image, *(width * side**2 for side, width in widths.items()))
 
     def _make_layout(self) -> StyleLayout:
-        rows = [("conv1", "conv", self.conv1, 4, 0)]
-        rows += [(f"convs.{k}", "conv", layer, layer.resolution, k + 1) for k, layer in enumerate(self.convs)]
-        rows += [("to_rgb1", "to_rgb", self.to_rgb1, 4, 1)]
-        rows += [(f"to_rgbs.{k}", "to_rgb", layer, 8 * 2**k, 2 * k + 3) for k, layer in enumerate(self.to_rgbs)]
+        convolutions = ["conv1", *(f"convs.{k}" for k in range(len(self.convs)))]
+        sides = [4, *(layer.resolution for layer in self.convs)]
+        rows = list(zip(convolutions, itertools.repeat("conv"), sides, itertools.count(), [INPUT, *convolutions]))
+        rows += [("to_rgb1", "to_rgb", 4, 1, "conv1")]
+        rows += [
+            (f"to_rgbs.{k}", "to_rgb", 8 * 2**k, 2 * k + 3, f"convs.{2 * k + 1}") for k in range(len(self.to_rgbs))
+        ]
         slices, start = [], 0
-        for name, kind, layer, resolution, w_index in rows:
-            width = layer.weight.shape[1]
-            slices.append(StyleSlice(name, kind, start, start + width, resolution, w_index))
+        for name, kind, resolution, w_index, reads in rows:
+            width = self.get_submodule(name).weight.shape[1]
+            slices.append(StyleSlice(name, kind, start, start + width, resolution, w_index, reads))
             start += width
         return StyleLayout(slices)
 
@@ -145,20 +149,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """Z -> W+, truncated towards the mean w.
-
-        Args:
-            z: `[B, z_dim]`, standard normal.
-            label: one-hot `[B, num_classes]` of a conditional generator, else None.
-            truncation_psi: 1 keeps w, 0 gives the mean.
-            truncation_cutoff: truncate the first so many of the `num_ws` vectors only; all if None.
-
-        Returns:
-            `[B, num_ws, w_dim]`.
-
-        Raises:
-            InputError: for a z of another length, or a label that is missing, superfluous or of the wrong shape.
-        """
+        """As `StyleGenerator.mapping`."""
         z_dim, num_classes = self.config.z_dim, self.config.num_classes
         check_latent(z, z_dim)
         expected = (len(z), num_classes) if num_classes else None
@@ -175,11 +166,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         return w_plus
 
     def styles(self, w_plus: Tensor) -> Tensor:
-        """W+ `[B, num_ws, w_dim]` -> flat style code `[B, S]` (the outputs of all affine layers, see `style_layout`).
-
-        Raises:
-            InputError: if `w_plus` has another shape.
-        """
+        """As `StyleGenerator.styles`."""
         check_w_plus(w_plus, self.num_ws, self.config.w_dim)
         return torch.cat(
             [self.get_submodule(entry.name).affine(w_plus[:, entry.w_index]) for entry in self.style_layout], dim=1
@@ -194,23 +181,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         resolution: int | None = None,
         return_activations: Sequence[str] = (),
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        """Flat style code -> image.
-
-        Args:
-            s: `[B, S]`.
-            noise_mode: `const` adds each layer's stored noise, `random` fresh noise, `none` nothing.
-            generator: source of the `random` noise.
-            resolution: stop here (4, 8, ...) and return the skip image of that size; the full image if None.
-            return_activations: layer names whose results are wanted too: of a convolution its output after noise,
-                bias and leaky ReLU `[B, C, h, w]`, of a toRGB layer the skip image so far `[B, 3, h, w]`.
-
-        Returns:
-            The image `[B, 3, H, W]`, about [-1, 1] and not clamped; with `return_activations` a pair
-            `(image, {name: tensor})`.
-
-        Raises:
-            InputError: for a code of another length, an unknown noise mode, layer or resolution.
-        """
+        """As `StyleGenerator.synthesis`."""
         styles = self.style_layout.split(s)
         resolution = resolution or self.config.resolution
         sides = [4 * 2**k for k in range(len(self.to_rgbs) + 1)]
@@ -219,7 +190,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
         if noise_mode not in ("const", "random", "none"):
             raise InputError(f"Noise mode {noise_mode!r} is unknown; choose const, random or none.")
         for name in return_activations:
-            if self.style_layout[name].resolution > resolution:
+            if name != INPUT and self.style_layout[name].resolution > resolution:
                 raise InputError(f"Layer {name} lies above {resolution} pixels, where the synthesis was told to stop.")
 
         clamp = self.config.conv_clamp
@@ -234,7 +205,7 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
             noise = _noise(layer, len(x), noise_mode, generator)
             return keep(name, layer(x, styles[name], noise, clamp))
 
-        x = self.const.to(s.dtype).expand(len(s), -1, -1, -1)
+        x = keep(INPUT, self.const.to(s.dtype).expand(len(s), -1, -1, -1))
         x = convolve("conv1", self.conv1, x)
         image = keep("to_rgb1", self.to_rgb1(x, styles["to_rgb1"], clamp).float())
         for k in range(sides.index(resolution)):
@@ -243,18 +214,6 @@ class StyleGAN2Generator(ModelMixin, ConfigMixin):
             rgb = self.to_rgbs[k](x, styles[f"to_rgbs.{k}"], clamp)
             image = keep(f"to_rgbs.{k}", upsample(image) + rgb.float())
         return (image, found) if return_activations else image
-
-    def forward(
-        self,
-        z: Tensor,
-        label: Tensor | None = None,
-        truncation_psi: float = 1.0,
-        truncation_cutoff: int | None = None,
-        noise_mode: NoiseMode = "const",
-    ) -> Tensor:
-        """Z `[B, z_dim]` -> image `[B, 3, H, W]`: mapping, styles and synthesis in one go."""
-        w_plus = self.mapping(z, label, truncation_psi, truncation_cutoff)
-        return self.synthesis(self.styles(w_plus), noise_mode)
 
 
 def _noise(layer: SynthesisLayer, batch: int, mode: NoiseMode, generator: torch.Generator | None) -> Tensor | None:

@@ -26,6 +26,7 @@ from sfhub.editing.directions import EditDirections
 from sfhub.errors import InputError, clipped
 from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
+from sfhub.pipelines.components import kinds_of
 from sfhub.pipelines.folder import (
     CONFIG,
     INDEX,
@@ -68,9 +69,14 @@ class SfhubPipeline(DiffusionPipeline):
 
     @classmethod
     def _slots(cls) -> dict[str, tuple[type[ModelMixin], ...]]:
-        """Component -> classes that it may have, from the annotations of `__init__`."""
+        """Component -> classes that it may have: those that `__init__` names, and what is derived from them."""
         return {
-            name: tuple(each for each in types if isinstance(each, type) and issubclass(each, ModelMixin))
+            name: tuple(
+                kind
+                for each in types
+                if isinstance(each, type) and issubclass(each, ModelMixin)
+                for kind in kinds_of(each)
+            )
             for name, types in cls._get_signature_types().items()
         }
 

@@ -56,9 +56,10 @@ def check_description(folder: Path, name: str) -> None:
     if not is_bare(folder):
         description = read_json(folder / INDEX)
         components = component_classes(description)
-        ours = all(library.startswith("sfhub.") for library, _ in components.values())
+        # Others are looked at one by one, when it is known which classes they may have (`check_components`).
+        ours = any(library.startswith("sfhub.") for library, _ in components.values())
         # A list for a class name is how diffusers asks for code from the folder.
-        if not components or not ours or not isinstance(description.get("_class_name"), str):
+        if not ours or not isinstance(description.get("_class_name"), str):
             libraries = clipped(", ".join(sorted({library for library, _ in components.values()}))) or "no"
             raise InputError(
                 f"{name} is not a model of sfhub: it looks like a {_named(description.get('_class_name'))} with "

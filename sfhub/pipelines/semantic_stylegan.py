@@ -24,11 +24,11 @@ from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
 from sfhub.editing.spaces import CodeSpace, Latent, code_space
 from sfhub.errors import InputError
 from sfhub.images.pixels import fitted, to_pil, to_tensor
+from sfhub.models.parser import Parser
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
 from sfhub.pipelines.edits import EditingPipeline
 from sfhub.pipelines.generator import Samples, check_number
 from sfhub.pipelines.sample import Sample, Segmentation
-from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.class_regions import ClassRegions
 from sfhub.steps.assets import Asset
 from sfhub.steps.code import Code
@@ -89,7 +89,7 @@ class SemanticStyleGANPipeline(EditingPipeline):
     def __init__(
         self,
         generator: SemanticStyleGANGenerator,
-        parser: PortraitParser | None = None,
+        parser: Parser | None = None,
         directions: EditDirections | None = None,
     ):
         super().__init__()

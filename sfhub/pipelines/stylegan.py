@@ -1,4 +1,4 @@
-"""Sample faces from a StyleGAN2 and give each semantic region its own source.
+"""Sample faces from a StyleGAN and give each semantic region its own source.
 
 Two ways mix: *StyleFusion* (Kafri et al., TOG 2022), which needs a fusion hierarchy, and *Editing in Style* (Collins et
 al., CVPR 2020), which needs a region catalog; `sfhub.steps.mix_by_fusion` and `sfhub.steps.mix_by_catalog`.
@@ -16,11 +16,11 @@ from sfhub.editing.spaces import CodeSpace, Latent, code_space
 from sfhub.errors import InputError
 from sfhub.images.pixels import to_tensor
 from sfhub.models.fusion import FusionHierarchy
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.pipelines.edits import EditingPipeline
 from sfhub.pipelines.generator import Samples
 from sfhub.pipelines.sample import Sample, Segmentation
-from sfhub.portraits.parser import PortraitParser
 from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
 from sfhub.regions.names import RegionNames
 from sfhub.steps.code import Code
@@ -39,7 +39,7 @@ WAYS: dict[str, type[MixStep]] = dict.fromkeys(METHODS, MixByCatalog) | {
 
 
 class StyleGANPipeline(EditingPipeline):
-    """Generate, mix, segment, compare and interpolate pictures of one StyleGAN2.
+    """Generate, mix, segment, compare and interpolate pictures of one StyleGAN.
 
     Args:
         generator: the network.
@@ -52,16 +52,16 @@ class StyleGANPipeline(EditingPipeline):
         InputError: if the catalog, the hierarchy or the directions were made for another generator.
     """
 
-    FAMILY: ClassVar[str] = "StyleGAN2"
+    FAMILY: ClassVar[str] = "StyleGAN"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "method")
     TAGS: ClassVar[tuple[str, ...]] = ("stylegan2",)
     _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion", "directions"]
 
     def __init__(
         self,
-        generator: StyleGAN2Generator,
+        generator: StyleGenerator,
         catalog: RegionCatalog | None = None,
-        parser: PortraitParser | None = None,
+        parser: Parser | None = None,
         fusion: FusionHierarchy | None = None,
         directions: EditDirections | None = None,
     ):

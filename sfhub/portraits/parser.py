@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
+from diffusers import ModelMixin  # noqa: F401 (diffusers loads a component only if its module has this name)
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from sfhub.models.parser import Parser
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
 from sfhub.portraits.classes import CLASSES
 
@@ -37,7 +38,7 @@ class ParserOutput:
     features: Tensor
 
 
-class PortraitParser(ModelMixin, ConfigMixin):
+class PortraitParser(Parser):
     """Image `[B, 3, H, W]` in [-1, 1] -> class logits, attribute values and features.
 
     Args:
@@ -50,8 +51,6 @@ class PortraitParser(ModelMixin, ConfigMixin):
         class_names: semantic classes, in the order of the mask's numbers.
         attribute_names: entries of the attribute vector.
     """
-
-    config_name = "config.json"
 
     @register_to_config
     def __init__(
@@ -111,11 +110,6 @@ class PortraitParser(ModelMixin, ConfigMixin):
         return ParserOutput(
             logits if logits.shape[-2:] == size else _resize(logits, size), self.regress(features), features
         )
-
-    @torch.no_grad()
-    def segment(self, image: Tensor) -> Tensor:
-        """Class numbers `[B, H, W]`, uint8, of images `[B, 3, H, W]` in [-1, 1]."""
-        return self(image).logits.argmax(dim=1).to(torch.uint8)
 
 
 class _Glances(nn.Module):

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS
 from sfhub.portraits.parser import PortraitParser
@@ -29,7 +29,7 @@ SPARSITY = 1.0
 
 
 def attribute_query(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     parser: PortraitParser | None,
     group: str,
     *,

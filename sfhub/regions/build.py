@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import METHODS, RegionCatalog
 from sfhub.regions.contribution import contribution_from_moments, resize_labels, style_moments
 from sfhub.regions.influence import pick_covering, style_influence
 from sfhub.regions.kmeans import nearest_center, spherical_kmeans
-from sfhub.regions.masks import Parser, region_shares, render_regions
+from sfhub.regions.masks import region_shares, render_regions
 from sfhub.regions.naming import PORTRAIT_REGIONS, class_to_region, name_clusters, region_overlap
 from sfhub.regions.refine import refine_query
 from sfhub.regions.sampling import sample_styles
@@ -49,7 +50,7 @@ KMEANS_POINTS = 20_000
 
 
 def build_catalog(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     parser: Parser | None = None,
     seed: int = 0,
     *,
@@ -114,7 +115,7 @@ def build_catalog(
 
 
 def measure_catalog(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     codes: Tensor,
     parser: Parser | None = None,
@@ -220,7 +221,7 @@ def score(result: Separability) -> float:
 
 
 def choose_defaults(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     parser: Parser | None = None,
     *,
@@ -289,7 +290,7 @@ def _doubling(limit: int) -> list[int]:
     return [2**power for power in range(2, limit.bit_length()) if 2**power < limit]
 
 
-def _candidate_layers(generator: StyleGAN2Generator, parser: Parser | None) -> list[str]:
+def _candidate_layers(generator: StyleGenerator, parser: Parser | None) -> list[str]:
     convolutions = [entry for entry in generator.style_layout if entry.kind == "conv"]
     if parser is None:
         side = min(32, generator.config.resolution)
@@ -298,7 +299,7 @@ def _candidate_layers(generator: StyleGAN2Generator, parser: Parser | None) -> l
 
 
 def _best_clusters(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     codes: Tensor,
     parser: Parser | None,
     seed: int,
@@ -330,7 +331,7 @@ def _best_clusters(
 
 
 def _cluster(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     activation: Tensor,
     layer: str,
     seed: int,
@@ -358,7 +359,7 @@ def _cluster(
 
 
 @torch.no_grad()
-def _activations(generator: StyleGAN2Generator, codes: Tensor, layer: str, batch_size: int) -> Tensor:
+def _activations(generator: StyleGenerator, codes: Tensor, layer: str, batch_size: int) -> Tensor:
     """Output of one convolution for all codes, `[N, C, h, w]` float32; the synthesis stops at its resolution."""
     resolution = generator.style_layout[layer].resolution
     parts = codes.split(batch_size)
@@ -367,19 +368,17 @@ def _activations(generator: StyleGAN2Generator, codes: Tensor, layer: str, batch
 
 
 @torch.no_grad()
-def _parse(generator: StyleGAN2Generator, parser: Parser, codes: Tensor) -> Tensor:
+def _parse(generator: StyleGenerator, parser: Parser, codes: Tensor) -> Tensor:
     return parser.segment(generator.synthesis(codes))
 
 
 @torch.no_grad()
-def _measure_contribution(
-    generator: StyleGAN2Generator, catalog: RegionCatalog, codes: Tensor, batch_size: int
-) -> Tensor:
+def _measure_contribution(generator: StyleGenerator, catalog: RegionCatalog, codes: Tensor, batch_size: int) -> Tensor:
     """M `[R, S]` with respect to the catalog's clusters."""
-    convolutions = [entry.name for entry in generator.style_layout if entry.kind == "conv"]
-    moments = 0
+    layout, moments = generator.style_layout, 0
+    read = {entry.reads for entry in layout}
     for part in codes.split(batch_size):
-        _, activations = generator.synthesis(part, return_activations=convolutions)
+        _, activations = generator.synthesis(part, return_activations=[*read.union(catalog.layers)])
         labels = catalog.segment(activations)
-        moments = moments + style_moments(generator, activations, labels, len(catalog.regions))
+        moments = moments + style_moments(layout, activations, labels, len(catalog.regions))
     return contribution_from_moments(moments)

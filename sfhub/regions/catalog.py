@@ -23,8 +23,7 @@ from torch.nn.functional import interpolate, normalize
 
 from sfhub.editing.transfer import sequential_query, simultaneous_query, threshold_query
 from sfhub.errors import InputError
-from sfhub.models.style_space import check_same_layout
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator, check_same_layout
 
 __all__ = ["FORMER_NAMES", "METHODS", "MODES", "RegionCatalog"]
 
@@ -118,7 +117,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         self.register_buffer("default_queries", torch.zeros(shape))
         self.register_buffer("style_std", torch.zeros(shape[1]))
 
-    def check_generator(self, generator: StyleGAN2Generator) -> None:
+    def check_generator(self, generator: StyleGenerator) -> None:
         """Raise an InputError unless `generator` has the style layout that this catalog was made for."""
         remedy = "use the catalog that was saved with the generator or build one with sfhub.regions.build.build_catalog"
         check_same_layout(generator, self.config.style_layers, self.config.resolution, "region catalog", remedy)

@@ -15,9 +15,10 @@ from tqdm.auto import tqdm
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
 from sfhub.images.color import color_difference
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.masks import Parser, render_regions
+from sfhub.regions.masks import render_regions
 from sfhub.regions.refine import draw_pairs, labels_of, objective, render_pool
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.separability import WANTED_SELECTIVITY, edited_region, is_present, mean_change
@@ -31,7 +32,7 @@ SHARPER = 4.0
 
 
 def assign_channels(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     layout: Tensor,
     parser: Parser | None = None,

@@ -3,7 +3,7 @@
 A channel's activations, normalised to zero mean and unit variance over a set of images, have squares that average to 1;
 splitting that average by region gives the channel's contribution to each. In StyleGAN2 a style scales the *input*
 channels of its layer (the modulated convolution multiplies the weights per input channel), so the row of a style comes
-from the activation that its layer reads: see `input_layer`. toRGB styles get rows in the same way.
+from the activation that its layer reads: see `StyleSlice.reads`. toRGB styles get rows in the same way.
 
 Large generators need more activations than fit in memory, so everything is computed from `region_moments`, which add up
 over batches of images.
@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleLayout
 
 __all__ = [
     "contribution",
     "contribution_from_moments",
-    "input_layer",
-    "read_activation",
     "region_moments",
     "resize_labels",
     "style_moments",
@@ -75,54 +73,18 @@ def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
     return interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()
 
 
-def input_layer(name: str) -> str | None:
-    """Name of the convolution whose output the layer `name` reads; None for `conv1`, which reads the learned constant.
-
-    >>> input_layer("convs.0"), input_layer("convs.3"), input_layer("to_rgbs.1")
-    ('conv1', 'convs.2', 'convs.3')
-    """
-    kind, _, index = name.partition(".")
-    if name == "conv1":
-        return None
-    if name in ("convs.0", "to_rgb1"):
-        return "conv1"
-    return f"convs.{int(index) - 1}" if kind == "convs" else f"convs.{2 * int(index) + 1}"
-
-
-def read_activation(generator: StyleGAN2Generator, activations: Mapping[str, Tensor], name: str) -> Tensor:
-    """The activation `[N, C, h, w]` that the layer `name` reads, C being the width of its style.
-
-    Args:
-        generator: where the constant comes from that `conv1` reads.
-        activations: outputs of the convolutions, as `synthesis(..., return_activations=...)` gives them.
-        name: a layer of `generator.style_layout`.
-    """
-    source = input_layer(name)
-    if source is not None:
-        return activations[source]
-    count = len(next(iter(activations.values())))
-    return generator.const.detach().expand(count, -1, -1, -1)
-
-
-def style_moments(
-    generator: StyleGAN2Generator, activations: Mapping[str, Tensor], labels: Tensor, num_regions: int
-) -> Tensor:
+def style_moments(layout: StyleLayout, activations: Mapping[str, Tensor], labels: Tensor, num_regions: int) -> Tensor:
     """`region_moments` of what every style channel scales.
 
     Args:
-        generator: the generator that made the activations.
-        activations: outputs of all its convolutions, `{name: [N, C, h, w]}`.
+        layout: of the generator that made the activations.
+        activations: everything that a layer reads (`StyleSlice.reads`), `{name: [N, C, h, w]}`.
         labels: regions of the same images, integers `[N, H, W]`.
         num_regions: R.
 
     Returns:
-        `[3, R, S]`, float64, in the order of `generator.style_layout`; the count differs by layer.
+        `[3, R, S]`, float64, in the order of the layout; the count differs by layer.
     """
-    moments = {}
-    for entry in generator.style_layout:
-        source = input_layer(entry.name)
-        if source not in moments:
-            moments[source] = region_moments(read_activation(generator, activations, entry.name), labels, num_regions)
-    return generator.style_layout.join(
-        {entry.name: moments[input_layer(entry.name)] for entry in generator.style_layout}
-    )
+    sources = dict.fromkeys(entry.reads for entry in layout)
+    moments = {source: region_moments(activations[source], labels, num_regions) for source in sources}
+    return layout.join({entry.name: moments[entry.reads] for entry in layout})

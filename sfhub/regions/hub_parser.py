@@ -1,89 +1,129 @@
 """Parsers from the Hub: any semantic segmentation network of transformers, such as a SegFormer trained on faces.
 
-    parser = HubParser.from_pretrained("jonathandinu/face-parsing")
+    parser = open_parser("jonathandinu/face-parsing")
     catalog = build_catalog(generator, parser, regions=regions_for(parser.config.class_names))
 
-It names clusters and finds regions wherever the portraits' own parser would. Only safetensors are read and no code of
-the repository is run.
+It names clusters and finds regions wherever the portraits' own parser would, and can be a component of a pipeline,
+saved and pushed with it. Only safetensors are read and no code of the repository is run.
 """
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from diffusers import ModelMixin  # noqa: F401 (diffusers loads a component only if its module has this name)
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor
 from torch.nn.functional import interpolate
-from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSemanticSegmentation, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from typing_extensions import Self
 
 from sfhub.errors import InputError
+from sfhub.files import first_line, read_json
+from sfhub.models.parser import Parser
+from sfhub.portraits.parser import PortraitParser
 
-__all__ = ["HubParser"]
+__all__ = ["HubParser", "open_parser"]
 
 
-class HubParser(nn.Module):
+def open_parser(name: str | Path, **kwargs: Any) -> Parser:
+    """Load a parser; in evaluation mode.
+
+    Args:
+        name: folder of a parser of this package, or Hub id or folder of a network of transformers.
+        **kwargs: `revision`, `token`, `cache_dir` and `local_files_only`, as everywhere on the Hub.
+
+    Raises:
+        InputError: if there is no such parser.
+    """
+    kind = PortraitParser if _class_name(name) == PortraitParser.__name__ else HubParser
+    return kind.from_pretrained(name, **kwargs).eval()
+
+
+class HubParser(Parser):
     """Image `[B, 3, H, W]` in [-1, 1] -> class logits and masks.
 
     Args:
-        network: of transformers, whose result has `logits`.
+        network_config: of a segmentation network of transformers.
+        class_names: names of its classes, in the order of the mask's numbers.
         side: images are resized to this many pixels first; None leaves them as they are.
         mean, std: of the colours, in [0, 1], with which the network was trained.
 
-    Attributes:
-        config.class_names: names of the classes, in the order of the mask's numbers.
+    Raises:
+        InputError: if there is no such network.
     """
 
+    @register_to_config
     def __init__(
         self,
-        network: PreTrainedModel,
+        network_config: dict[str, Any],
+        class_names: tuple[str, ...],
         side: int | None = 512,
         mean: tuple[float, ...] = tuple(IMAGENET_DEFAULT_MEAN),
         std: tuple[float, ...] = tuple(IMAGENET_DEFAULT_STD),
     ):
         super().__init__()
-        self.network, self.side = network, side
-        names = network.config.id2label
-        self.config = SimpleNamespace(class_names=tuple(str(names[index]) for index in range(len(names))))
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        try:
+            config = AutoConfig.for_model(**network_config)
+            self.network = AutoModelForSemanticSegmentation.from_config(config, trust_remote_code=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"No segmentation network can be built from the parser's configuration ({first_line(error)}); get the "
+                "parser again."
+            ) from error
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **kwargs: Any) -> "HubParser":
-        """Load a parser by Hub id or from a folder; in evaluation mode.
+    def around(cls, network: PreTrainedModel, **preparation: Any) -> Self:
+        """A parser around a network of transformers; `preparation` is `side`, `mean` and `std` where they differ."""
+        config = json.loads(network.config.to_json_string(use_diff=False))
+        names = [str(network.config.id2label[index]) for index in range(len(network.config.id2label))]
+        with torch.device("meta"):  # the weights are those of the network
+            parser = cls(config, tuple(names), **preparation)
+        parser.network = network
+        return parser
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **kwargs: Any) -> Self:
+        """Load such a parser from a folder, or a network of transformers by Hub id or from a folder.
 
         Args:
             name: such as `jonathandinu/face-parsing`.
-            **kwargs: `revision`, `token`, `cache_dir` and `local_files_only`, as everywhere in transformers.
+            **kwargs: as for `open_parser`; of such a parser, as in diffusers.
 
         Raises:
             InputError: if it cannot be loaded as a segmentation network.
         """
+        if _class_name(name) is not None:
+            return super().from_pretrained(name, **kwargs)
         try:
             network = AutoModelForSemanticSegmentation.from_pretrained(
                 name, use_safetensors=True, trust_remote_code=False, **kwargs
             )
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise InputError(
-                f"The parser {str(name)!r} could not be loaded ({reason}); give the Hub id or folder of a semantic "
-                "segmentation model of transformers with safetensors."
+                f"The parser {str(name)!r} could not be loaded ({first_line(error)}); give the Hub id or folder of a "
+                "semantic segmentation model of transformers with safetensors."
             ) from error
-        return cls(network.eval(), **_preparation(name, kwargs))
+        return cls.around(network.eval(), **_preparation(name, kwargs)).eval()
 
     def forward(self, image: Tensor) -> SimpleNamespace:
-        """`logits` `[B, classes, H, W]` at the size of the input."""
-        x = ((image.to(self.mean) + 1) / 2 - self.mean) / self.std
-        if self.side is not None:
-            x = interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
-        logits = self.network(pixel_values=x).logits
+        """As `Parser.forward`."""
+        mean, std = (image.new_tensor(values)[:, None, None] for values in (self.config.mean, self.config.std))
+        x = ((image + 1) / 2 - mean) / std
+        if self.config.side is not None:
+            x = interpolate(x, size=(self.config.side, self.config.side), mode="bilinear", antialias=True)
+        logits = self.network(pixel_values=x.to(self.dtype)).logits
         return SimpleNamespace(logits=interpolate(logits, size=image.shape[-2:], mode="bilinear"))
 
-    @torch.no_grad()
-    def segment(self, image: Tensor) -> Tensor:
-        """Class numbers `[B, H, W]`, int64, of images `[B, 3, H, W]` in [-1, 1]."""
-        return self(image).logits.argmax(dim=1)
+
+def _class_name(name: str | Path) -> str | None:
+    """The class of the component in a folder, None for anything else."""
+    config = Path(name, Parser.config_name)
+    return read_json(config).get("_class_name") if config.is_file() else None
 
 
 def _preparation(name: str | Path, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +132,7 @@ def _preparation(name: str | Path, kwargs: dict[str, Any]) -> dict[str, Any]:
         wanted, _ = BaseImageProcessor.get_image_processor_dict(name, **kwargs)
     except OSError:
         return {}
-    found: dict[str, Any] = {key: wanted[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in wanted}
+    found: dict[str, Any] = {key: tuple(wanted[f"image_{key}"]) for key in ("mean", "std") if f"image_{key}" in wanted}
     size = wanted.get("size")
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")

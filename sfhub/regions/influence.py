@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from tqdm.auto import tqdm
 
 from sfhub.images.color import rgb_to_lab
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.masks import MIN_SHARE
 
 __all__ = ["pick_covering", "style_influence"]
@@ -45,7 +45,7 @@ def pick_covering(shares: Tensor, count: int) -> list[int]:
 
 @torch.no_grad()
 def style_influence(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     s: Tensor,
     labels: Tensor,
     num_regions: int,

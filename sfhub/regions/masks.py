@@ -1,30 +1,22 @@
 """Images of style codes together with the region of every pixel."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 
-__all__ = ["MIN_SHARE", "Parser", "region_shares", "render_regions"]
+__all__ = ["MIN_SHARE", "region_shares", "render_regions"]
 
 MIN_SHARE = 0.001
 """A region smaller than this share of the picture counts as absent; a parser leaves stray pixels."""
 
 
-class Parser(Protocol):
-    """Anything that finds the semantic classes of an image, such as `sfhub.portraits.parser.PortraitParser`."""
-
-    def segment(self, image: Tensor) -> Tensor:
-        """Class numbers `[B, H, W]` of images `[B, 3, H, W]` in [-1, 1]."""
-
-
 @torch.no_grad()
 def render_regions(
-    generator: StyleGAN2Generator, catalog: RegionCatalog, s: Tensor, parser: Parser | None = None
+    generator: StyleGenerator, catalog: RegionCatalog, s: Tensor, parser: Parser | None = None
 ) -> tuple[Tensor, Tensor]:
     """Images and region maps of style codes.
 

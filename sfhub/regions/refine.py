@@ -15,9 +15,10 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.images.color import color_difference
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.masks import Parser, render_regions
+from sfhub.regions.masks import render_regions
 from sfhub.regions.sampling import sample_styles
 from sfhub.regions.separability import TINY, WANTED_SELECTIVITY, edited_region, is_present, mean_change
 
@@ -32,7 +33,7 @@ PENALTY = 2.0
 
 
 def refine_query(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     region: str,
     query: Tensor,
@@ -107,7 +108,7 @@ def objective(
 
 
 def render_pool(
-    generator: StyleGAN2Generator, catalog: RegionCatalog, codes: Tensor, parser: Parser | None
+    generator: StyleGenerator, catalog: RegionCatalog, codes: Tensor, parser: Parser | None
 ) -> tuple[Tensor, Tensor]:
     """`render_regions` of many codes, part by part."""
     rendered = [render_regions(generator, catalog, part, parser) for part in codes.split(64)]
@@ -126,7 +127,7 @@ def draw_pairs(shows: Tensor, count: int, source: torch.Generator) -> tuple[Tens
 
 @torch.no_grad()
 def labels_of(
-    generator: StyleGAN2Generator, catalog: RegionCatalog, codes: Tensor, image: Tensor, parser: Parser | None
+    generator: StyleGenerator, catalog: RegionCatalog, codes: Tensor, image: Tensor, parser: Parser | None
 ) -> Tensor:
     """Region map of images that are there already."""
     if parser is None:

@@ -4,20 +4,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 
 __all__ = ["sample_styles"]
 
 
 @torch.no_grad()
-def sample_styles(generator: StyleGAN2Generator, count: int, seed: int, truncation_psi: float = 0.7) -> Tensor:
+def sample_styles(generator: StyleGenerator, count: int, seed: int, truncation_psi: float = 0.7) -> Tensor:
     """Style codes `[count, S]` of random latents (and random classes), on the generator's device.
 
     Args:
         generator: whose mapping network and affine layers are used.
         count: how many.
         seed: the same seed gives the same codes on every device.
-        truncation_psi: see `StyleGAN2Generator.mapping`.
+        truncation_psi: see `StyleGenerator.mapping`.
     """
     source = torch.Generator().manual_seed(seed)
     z = torch.randn(count, generator.config.z_dim, generator=source).to(generator.device, generator.dtype)

@@ -23,9 +23,10 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.catalog import mix_by_queries
 from sfhub.images.color import color_difference
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
-from sfhub.regions.masks import MIN_SHARE, Parser, render_regions
+from sfhub.regions.masks import MIN_SHARE, render_regions
 from sfhub.regions.sampling import sample_styles
 
 __all__ = [
@@ -142,7 +143,7 @@ def measure_mixers(
 
 @torch.no_grad()
 def measure_queries(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     queries: Mapping[str, Tensor],
     *,

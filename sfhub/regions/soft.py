@@ -8,9 +8,10 @@ the logits of a parser, summed over what belongs to a region.
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
+from sfhub.models.parser import Parser
 from sfhub.regions.catalog import RegionCatalog
 
 __all__ = ["soft_clusters", "soft_regions"]
@@ -43,7 +44,7 @@ def soft_regions(
     catalog: RegionCatalog,
     image: Tensor,
     activations: Mapping[str, Tensor],
-    parser: nn.Module | None = None,
+    parser: Parser | None = None,
     *,
     temperature: float = 0.05,
 ) -> Tensor:
@@ -53,7 +54,7 @@ def soft_regions(
         catalog: whose regions are meant.
         image: `[B, 3, H, W]` in [-1, 1].
         activations: what `synthesis(..., return_activations=catalog.layers)` gave with them; not needed with a parser.
-        parser: a network whose result has `logits` `[B, classes, H, W]`; the catalog's clusters if None.
+        parser: whose logits say where classes are; the catalog's clusters if None.
         temperature: see `soft_clusters`; a parser's logits are taken as they are.
 
     Returns:

@@ -18,10 +18,10 @@ from torch.nn.functional import grid_sample
 from tqdm.auto import tqdm
 
 from sfhub.errors import InputError
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.parser import Parser
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.contribution import resize_labels
-from sfhub.regions.masks import Parser
 from sfhub.regions.naming import class_to_region, name_clusters, region_overlap
 
 __all__ = ["merge_clusters", "name_by_parser", "ward_catalog", "ward_centers"]
@@ -50,7 +50,7 @@ def ward_centers(points: Tensor, num_clusters: int) -> Tensor:
 
 @torch.no_grad()
 def ward_catalog(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     codes: Tensor,
     num_clusters: int = 24,
     *,
@@ -134,7 +134,7 @@ def merge_clusters(
 
 @torch.no_grad()
 def name_by_parser(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     codes: Tensor,
     parser: Parser,

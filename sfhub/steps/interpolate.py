@@ -43,7 +43,7 @@ class InterpolateStyles(InterpolateStep):
         position: 0 for the first picture to 1.
     """
 
-    FAMILY: ClassVar[str] = "StyleGAN2"
+    FAMILY: ClassVar[str] = "StyleGAN"
 
     regions: tuple[str, ...] | None = None
     query: Query = None

@@ -30,7 +30,7 @@ class MixByCatalog(MixStep):
         query: how the queries are made.
     """
 
-    FAMILY: ClassVar[str] = "StyleGAN2"
+    FAMILY: ClassVar[str] = "StyleGAN"
     NAME: ClassVar[str] = BEST
     TITLE: ClassVar[str] = "Editing in Style"
 

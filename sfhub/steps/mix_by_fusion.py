@@ -28,7 +28,7 @@ class MixByFusion(MixStep):
     """
 
     METHOD: ClassVar[str] = "fusion"
-    FAMILY: ClassVar[str] = "StyleGAN2"
+    FAMILY: ClassVar[str] = "StyleGAN"
     NAME: ClassVar[str] = "fusion"
     TITLE: ClassVar[str] = "StyleFusion"
     TAKES_LAYOUT: ClassVar[bool] = True

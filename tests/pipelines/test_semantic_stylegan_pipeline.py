@@ -436,12 +436,12 @@ def test_a_photograph_is_the_same_however_its_file_turns_it(photograph, tmp_path
 def test_recipes_of_the_other_family_are_one_sentence(semantic_pipeline, tiny_pipeline, tmp_path, abc):
     a, b = tiny_pipeline.sample([1, 2])
     path = tiny_pipeline.mix(a, {"hair": b}).save(tmp_path / "catalog.png")
-    with pytest.raises(InputError, match="mixed by a StyleGAN2, but this model is a SemanticStyleGAN"):
+    with pytest.raises(InputError, match="mixed by a StyleGAN, but this model is a SemanticStyleGAN"):
         redo(path, semantic_pipeline)
     for number, picture in enumerate(
         [semantic_pipeline.mix(abc[0], {"hair": abc[1]}), semantic_pipeline.compose(abc[0], without=["hat"])]
     ):
-        with pytest.raises(InputError, match="mixed by a SemanticStyleGAN, but this model is a StyleGAN2"):
+        with pytest.raises(InputError, match="mixed by a SemanticStyleGAN, but this model is a StyleGAN"):
             redo(picture.save(tmp_path / f"{number}.png"), tiny_pipeline)
 
 

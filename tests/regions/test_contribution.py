@@ -12,7 +12,6 @@ from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.regions.contribution import (
     contribution,
     contribution_from_moments,
-    read_activation,
     resize_labels,
     style_moments,
 )
@@ -78,24 +77,24 @@ def test_the_row_of_a_style_is_made_of_what_its_layer_reads(generator):
         )
         for entry in layout
     ]
-    names = [entry.name for entry in layout if entry.kind == "conv"]
+    names = {entry.reads for entry in layout}
     _, activations = generator.synthesis(torch.randn(2, layout.size), return_activations=names)
     for hook in hooks:
         hook.remove()
     for entry in layout:
-        got = read_activation(generator, activations, entry.name)
+        got = activations[entry.reads]
         assert torch.equal(got, read[entry.name]) and got.shape[1] == entry.width
 
 
 def test_batches_add_up_to_the_contribution_of_all_images(generator):
     layout = generator.style_layout
-    names = [entry.name for entry in layout if entry.kind == "conv"]
+    names = {entry.reads for entry in layout}
     s = torch.randn(4, layout.size, generator=torch.Generator().manual_seed(1))
     labels = torch.randint(3, (4, 16, 16), generator=torch.Generator().manual_seed(2))
 
     def moments(part):
         _, activations = generator.synthesis(s[part], return_activations=names)
-        return activations, style_moments(generator, activations, labels[part], 3)
+        return activations, style_moments(layout, activations, labels[part], 3)
 
     activations, whole = moments(slice(0, 4))
     parts = moments(slice(0, 3))[1] + moments(slice(3, 4))[1]

@@ -120,9 +120,9 @@ def test_only_the_registry_asks_what_kind_a_step_is():
 
 
 def test_a_step_refuses_models_of_another_family(tiny_pipeline, semantic_pipeline):
-    with pytest.raises(InputError, match="mixed by a SemanticStyleGAN, but this model is a StyleGAN2"):
+    with pytest.raises(InputError, match="mixed by a SemanticStyleGAN, but this model is a StyleGAN"):
         ComposeStep((), {}, {}).check_model(tiny_pipeline)
-    with pytest.raises(InputError, match="mixed by a StyleGAN2, but this model is a SemanticStyleGAN"):
+    with pytest.raises(InputError, match="mixed by a StyleGAN, but this model is a SemanticStyleGAN"):
         MixByFusion(("hair",), (1,)).check_model(semantic_pipeline)
     SampleStep(1, 0.7).check_model(semantic_pipeline)
 
