@@ -182,16 +182,18 @@ class StyleGenerator(ModelMixin, ConfigMixin, ABC):
     """A generator with a style space, whatever its architecture: all that regions, metrics and pipelines ask of one.
 
     Any subclass can be the component `generator` of a `StyleGANPipeline`. Its configuration gives at least
-    `resolution`, `z_dim` and `num_classes` (0 if unconditional). Its module has to import `ModelMixin`, or diffusers
+    `resolution`, `z_dim`, `w_dim` and `num_classes` (0 if unconditional). Its module has to import `ModelMixin`, or diffusers
     does not load it.
 
     Attributes:
         style_layout: names and places of the layers in S.
+        num_ws: vectors of W+.
     """
 
     config_name = "config.json"
 
     style_layout: StyleLayout
+    num_ws: int
 
     @abstractmethod
     def mapping(

@@ -7,7 +7,6 @@ the mixture of channels by which a portrait takes over one group of attributes o
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
@@ -15,6 +14,7 @@ from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS
 from sfhub.portraits.parser import PortraitParser
+from sfhub.regions.query_search import minimise
 from sfhub.regions.sampling import sample_styles
 
 __all__ = ["LAYOUT", "attribute_query"]
@@ -72,18 +72,16 @@ def attribute_query(
     spread = seen.var(dim=0).clamp(min=1e-4)
     own = own.to(seen.device)
     source = torch.Generator().manual_seed(seed)
-    logits = torch.full_like(codes[0], -0.5).requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in tqdm(range(steps), desc=f"Attributes of {group}", disable=not progress):
+
+    def loss(logits: Tensor, done: float) -> Tensor:
         base = torch.randint(pool, (batch_size,), generator=source)
         other = (base + torch.randint(1, pool, (batch_size,), generator=source)) % pool
         mixed = interpolate_styles(codes[base], codes[other], logits.sigmoid())
         found = parser(generator.synthesis(mixed)).attributes
         wanted = torch.where(own, seen[other], seen[base])
         error = ((found - wanted).square() / spread).mean(dim=0)
-        loss = error[own].mean() + KEEP * error[~own].mean() + SPARSITY * logits.sigmoid().mean()
-        (logits.grad,) = torch.autograd.grad(loss, [logits])
-        optimizer.step()
-        schedule.step()
-    return (logits.detach() > 0).to(codes.dtype)
+        return error[own].mean() + KEEP * error[~own].mean() + SPARSITY * logits.sigmoid().mean()
+
+    start = torch.full_like(codes[0], -0.5)
+    options = {"steps": steps, "learning_rate": learning_rate, "progress": progress}
+    return (minimise(start, loss, title=f"Attributes of {group}", **options) > 0).to(codes.dtype)

@@ -10,18 +10,15 @@ weights M (equation 8) compare activations, channel by channel.
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
-from tqdm.auto import tqdm
 
 from sfhub.editing.transfer import interpolate_styles
 from sfhub.errors import InputError
-from sfhub.images.color import color_difference
 from sfhub.models.parser import Parser
 from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import render_regions
-from sfhub.regions.refine import draw_pairs, labels_of, objective, render_pool
-from sfhub.regions.sampling import sample_styles
-from sfhub.regions.separability import WANTED_SELECTIVITY, edited_region, is_present, mean_change
+from sfhub.regions.query_search import PairPool, improvement, minimise
+from sfhub.regions.separability import WANTED_SELECTIVITY
 
 __all__ = ["assign_channels"]
 
@@ -74,37 +71,24 @@ def assign_channels(
     if layout.shape != queries.shape[1:]:
         raise InputError(f"The layout query has {len(layout)} channels and the catalog {queries.shape[1]}.")
     count, free = len(queries), 1 - layout.to(queries)
-    codes = sample_styles(generator, pool, seed, truncation_psi)
-    images, labels = render_pool(generator, catalog, codes, parser)
-    shows = torch.stack([is_present(labels == index) for index in range(count)])
+    pairs = PairPool.sample(generator, catalog, parser, pool, seed, truncation_psi)
+    shows = [pairs.shows(index) for index in range(count)]
     for name, shown in zip(catalog.regions, shows, strict=True):
         if not shown.any():
             raise InputError(f"None of {pool} random images shows the region {name!r}, so no channel can be its own.")
+    region = torch.arange(count, device=queries.device).repeat_interleave(batch_size)
 
-    source = torch.Generator().manual_seed(seed)
-    region = torch.arange(count, device=codes.device).repeat_interleave(batch_size)
-    index = region[:, None, None]
-    logits = (START * (2 * queries * free - 1)).requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=learning_rate, betas=(0.8, 0.99))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in tqdm(range(steps), desc="Owners of the channels", disable=not progress):
-        drawn = [draw_pairs(shown, batch_size, source) for shown in shows]
-        base, other = (torch.cat(part) for part in zip(*drawn, strict=True))
-        reference = interpolate_styles(codes[base], codes[other], free)
-        reference_image, reference_labels = render_regions(generator, catalog, reference, parser)
-        shares = (logits * (1 + (SHARPER - 1) * step / steps)).softmax(dim=0) * free
-        mixed = interpolate_styles(codes[base], reference, shares[region])
-        image = generator.synthesis(mixed)
-        inside = edited_region(
-            labels[base] == index,
-            reference_labels == index,
-            labels_of(generator, catalog, mixed, image, parser) == index,
-            index=True,
-        )
-        change = mean_change(color_difference(image, images[base]), inside)
-        whole = mean_change(color_difference(reference_image, images[base]), inside)
-        loss = -objective(selectivity, *(part.view(count, batch_size).mean(dim=1) for part in (*change, *whole))).sum()
-        (logits.grad,) = torch.autograd.grad(loss, [logits])
-        optimizer.step()
-        schedule.step()
-    return one_hot(logits.detach().argmax(dim=0), count).T.to(free) * free
+    def loss(logits: Tensor, done: float) -> Tensor:
+        drawn = [pairs.draw(shown, batch_size) for shown in shows]
+        base, other = map(torch.cat, zip(*drawn, strict=True))
+        reference = interpolate_styles(pairs.codes[base], pairs.codes[other], free)
+        swapped = render_regions(generator, catalog, reference, parser)
+        shares = (logits * (1 + (SHARPER - 1) * done)).softmax(dim=0) * free
+        mixed = interpolate_styles(pairs.codes[base], reference, shares[region])
+        changes = pairs.changes(mixed, base, swapped, region[:, None, None])
+        return -improvement(selectivity, *(change.view(count, batch_size).mean(dim=1) for change in changes)).sum()
+
+    start = START * (2 * queries * free - 1)
+    options = {"steps": steps, "learning_rate": learning_rate, "betas": (0.8, 0.99), "progress": progress}
+    logits = minimise(start, loss, title="Owners of the channels", **options)
+    return one_hot(logits.argmax(dim=0), count).T.to(free) * free

@@ -33,12 +33,13 @@ class Landscape(StyleGenerator):
     """Two bands of colour, by a generator with layer names of its own and no noise, mapping network or toRGB skips."""
 
     @register_to_config
-    def __init__(self, resolution: int = 16, z_dim: int = 8, num_classes: int = 0, width: int = 4):
+    def __init__(self, resolution: int = 16, z_dim: int = 8, w_dim: int = 8, num_classes: int = 0, width: int = 4):
         super().__init__()
+        self.num_ws = 2
         self.bands = nn.Parameter(torch.zeros(1, width, resolution, resolution))
         self.mix = nn.Conv2d(width, width, 1)
         self.colour = nn.Conv2d(width, 3, 1)
-        self.affine = nn.Linear(z_dim, 2 * width)
+        self.affine = nn.Linear(w_dim, 2 * width)
         rows = [("mix", "conv", INPUT), ("colour", "to_rgb", "mix")]
         self.style_layout = StyleLayout(
             [
