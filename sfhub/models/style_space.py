@@ -182,8 +182,8 @@ class StyleGenerator(ModelMixin, ConfigMixin, ABC):
     """A generator with a style space, whatever its architecture: all that regions, metrics and pipelines ask of one.
 
     Any subclass can be the component `generator` of a `StyleGANPipeline`. Its configuration gives at least
-    `resolution`, `z_dim`, `w_dim` and `num_classes` (0 if unconditional). Its module has to import `ModelMixin`, or diffusers
-    does not load it.
+    `resolution`, `z_dim`, `w_dim` and `num_classes` (0 if unconditional). Its module has to import `ModelMixin`, or
+    diffusers does not load it.
 
     Attributes:
         style_layout: names and places of the layers in S.

@@ -120,7 +120,8 @@ def check_components(
             continue
         allowed = {(cls.__module__, cls.__name__): cls for cls in slots.get(name, ())}
         if (library, class_name) not in allowed:
-            expected = " or ".join(cls.__name__ for cls in slots.get(name, ())) or "no such component"
+            ours = (cls.__name__ for cls in slots.get(name, ()) if cls.__module__.startswith("sfhub."))
+            expected = " or ".join(ours) or "no such component"
             raise InputError(
                 f"Component {short(name)} in {folder.name} is a {_named(f'{library}.{class_name}')}, but {expected} "
                 "is expected there; nothing of it was loaded, use a model made by sfhub."

@@ -101,7 +101,7 @@ class PairPool:
         return is_present(self.labels == index)
 
     def draw(self, shows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Base and reference of random pairs `[count]` of different pictures, one of which at least `shows` a region."""
+        """Base and reference of random pairs `[count]` of different pictures, one of which at least `shows` it."""
         showing = shows.nonzero()[:, 0].cpu()
         one = showing[torch.randint(len(showing), (count,), generator=self.source)]
         other = (one + torch.randint(1, len(shows), (count,), generator=self.source)) % len(shows)
