@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from sfhub.errors import InputError
 from sfhub.models.layers import EqualLinear, leaky_relu
 from sfhub.models.region_tree import RegionTree
-from sfhub.models.style_space import check_same_layout
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator, check_same_layout
 
 __all__ = ["FusionHierarchy", "FusionNet", "FusionResult", "LatentBlender"]
 
@@ -286,7 +285,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
 
     @classmethod
     def for_generator(
-        cls, generator: StyleGAN2Generator, tree: RegionTree, *, width: int | None = None, **config: Any
+        cls, generator: StyleGenerator, tree: RegionTree, *, width: int | None = None, **config: Any
     ) -> "FusionHierarchy":
         """An untrained hierarchy for `generator`; `width` is that of its widest style if None."""
         layers = generator.style_layout.fingerprint
@@ -298,7 +297,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
             **config,
         )
 
-    def check_generator(self, generator: StyleGAN2Generator) -> None:
+    def check_generator(self, generator: StyleGenerator) -> None:
         """Raise an InputError unless `generator` has the style layout that this hierarchy was made for."""
         remedy = "use the hierarchy that was trained on this generator"
         check_same_layout(generator, self.config.style_layers, self.config.resolution, "fusion hierarchy", remedy)

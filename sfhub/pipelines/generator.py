@@ -162,7 +162,7 @@ class GeneratorPipeline(SfhubPipeline):
         return self.region_names.regions
 
     def covered_by(self, region: str) -> tuple[str, ...]:
-        """Which of the names that `segment` labels pixels by a region covers.
+        """The labels of `segment` that a region covers.
 
         Raises:
             InputError: if there is no such region.
@@ -266,7 +266,7 @@ class GeneratorPipeline(SfhubPipeline):
         return self._make([((a, b), step.at(position)) for position in positions])
 
     def _code_here(self, sample: Sample) -> Code:
-        """The code of a picture, which may have been put elsewhere to rest, where the generator is."""
+        """The code of a picture, on the device of the generator and in its precision."""
         return sample.code.to(self.device, self.dtype)
 
     def _chunks(self, things: Sequence[Any]) -> list[Sequence[Any]]:

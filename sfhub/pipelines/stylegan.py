@@ -25,7 +25,7 @@ from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
 from sfhub.regions.names import RegionNames
 from sfhub.steps.code import Code
 from sfhub.steps.interpolate import InterpolateStyles
-from sfhub.steps.mix import MixStep
+from sfhub.steps.mix import MixStep, Request
 from sfhub.steps.mix_by_catalog import MixByCatalog, check_catalog
 from sfhub.steps.mix_by_fusion import MixByFusion
 from sfhub.steps.query import query_settings
@@ -117,7 +117,8 @@ class StyleGANPipeline(EditingPipeline):
             raise InputError(f"No region was given a source; choose from {', '.join(self.regions)}.")
         way = self._way(method)
         strengths, pose = self._strengths(list(given), strength, layout, layout_strength)
-        step, names = way.asked(self, dict(zip(given, strengths, strict=True)), pose, method or way.NAME, query)
+        request = Request(dict(zip(given, strengths, strict=True)), pose, method or way.NAME, query)
+        step, names = way.asked(self, request)
         return self.render(step, base, *(given[name] for name in names), *([] if layout is None else [layout]))
 
     __call__ = mix

@@ -27,7 +27,7 @@ class ClassRegions:
     Attributes:
         classes: names of the classes, by which pixels are labelled.
         regions, single: names to offer; none is part of another.
-        groups: none.
+        groups: empty, for no region is part of another.
         labels: as `classes`.
         appearance: indices of the classes in the order in which a picture builds up, the background first.
     """
@@ -56,7 +56,7 @@ class ClassRegions:
         return self._parts.get(name, (name,))
 
     def groups_of(self, name: str) -> tuple[str, ...]:
-        """None: no region is part of another."""
+        """Empty, for no region is part of another."""
         return ()
 
     def indices(self, names: Sequence[str]) -> list[int]:

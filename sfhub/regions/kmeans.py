@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from sfhub.errors import InputError
 
-__all__ = ["SphericalClusters", "nearest_center", "spherical_kmeans"]
+__all__ = ["SphericalClusters", "check_num_clusters", "nearest_center", "spherical_kmeans"]
 
 
 class SphericalClusters(NamedTuple):
@@ -51,14 +51,19 @@ def spherical_kmeans(
     Raises:
         InputError: if there are fewer points than clusters.
     """
+    check_num_clusters(num_clusters, points)
+    points = normalize(points, dim=1)
+    runs = (_run(points, _plus_plus(points, num_clusters, generator), max_iterations) for _ in range(n_init))
+    return max(runs, key=lambda run: run.objective)
+
+
+def check_num_clusters(num_clusters: int, points: Tensor) -> None:
+    """Raise an InputError unless so many clusters can be made of the points `[P, C]`."""
     if not 1 <= num_clusters <= len(points):
         raise InputError(
             f"{num_clusters} clusters cannot be made of {len(points)} points; ask for at least 1 and at most one per "
             "point."
         )
-    points = normalize(points, dim=1)
-    runs = (_run(points, _plus_plus(points, num_clusters, generator), max_iterations) for _ in range(n_init))
-    return max(runs, key=lambda run: run.objective)
 
 
 def nearest_center(points: Tensor, centers: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from sfhub.models.parser import Parser
 from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.contribution import resize_labels
+from sfhub.regions.kmeans import check_num_clusters
 from sfhub.regions.naming import class_to_region, name_clusters, region_overlap
 
 __all__ = ["merge_clusters", "name_by_parser", "ward_catalog", "ward_centers"]
@@ -36,11 +37,7 @@ def ward_centers(points: Tensor, num_clusters: int) -> Tensor:
     Raises:
         InputError: if there are fewer points than clusters.
     """
-    if not 1 <= num_clusters <= len(points):
-        raise InputError(
-            f"{num_clusters} clusters cannot be made of {len(points)} points; ask for at least 1 and at most one per "
-            "point."
-        )
+    check_num_clusters(num_clusters, points)
     found = AgglomerativeClustering(n_clusters=num_clusters, linkage="ward").fit_predict(points.cpu().numpy())
     labels = torch.from_numpy(found).to(points.device)
     counts = labels.bincount(minlength=num_clusters)

@@ -93,5 +93,5 @@ class ComposeStep(Step):
 
     @property
     def is_final(self) -> bool:
-        """A picture with a photograph in it is, for no code stands for it."""
+        """True with a photograph, which no code holds."""
         return self.background is not None

@@ -68,5 +68,5 @@ class GridStep(Step):
 
     @property
     def is_final(self) -> bool:
-        """It is."""
+        """True, for a grid has no single code."""
         return True

@@ -1,12 +1,13 @@
 """What the ways of mixing regions have in common."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from sfhub.editing.semantic import BOTH
 from sfhub.steps.checks import is_number, need
 from sfhub.steps.step import Step
 
-__all__ = ["MixStep", "Taken", "check_strengths"]
+__all__ = ["MixStep", "Request", "Taken", "check_strengths"]
 
 
 class Taken(NamedTuple):
@@ -15,6 +16,21 @@ class Taken(NamedTuple):
     region: str | None
     strength: float
     part: str = BOTH
+
+
+class Request(NamedTuple):
+    """What a user asks of a mix.
+
+    Attributes:
+        strengths: by region, as users name them; a region that others are part of covers them.
+        layout: strength of the layout's source, None if there is none.
+        method, settings: how the queries of Editing in Style are made.
+    """
+
+    strengths: Mapping[str, float]
+    layout: float | None
+    method: str
+    settings: Mapping[str, str | float]
 
 
 class MixStep(Step):

@@ -13,7 +13,7 @@ from sfhub.regions.names import RegionNames
 from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
 from sfhub.steps.code import Code
-from sfhub.steps.mix import MixStep, Taken, check_strengths
+from sfhub.steps.mix import MixStep, Request, Taken, check_strengths
 from sfhub.steps.query import BEST, Query, check_query, query_settings
 from sfhub.steps.step import Model
 
@@ -39,34 +39,21 @@ class MixByCatalog(MixStep):
     query: Query = None
 
     @classmethod
-    def asked(
-        cls,
-        model: Model,
-        strengths: Mapping[str, float],
-        layout: float | None,
-        method: str,
-        query: Mapping[str, str | float],
-    ) -> tuple[Self, list[str]]:
+    def asked(cls, model: Model, request: Request) -> tuple[Self, list[str]]:
         """The step for a user's request, and the names of the regions in the order in which their sources go in.
-
-        Args:
-            model: that shall follow it.
-            strengths: by region, as the model's users name them; one that others are part of covers them.
-            layout: strength of the layout's source, None if there is none.
-            method, query: how the queries are made.
 
         Raises:
             InputError: if there is a layout, for an unknown region, or settings that the catalog does not know.
         """
         check_catalog(model)
-        if layout is not None:
-            found = "this model has none" if model.fusion is None else f"the method is {method!r}"
+        if request.layout is not None:
+            found = "this model has none" if model.fusion is None else f"the method is {request.method!r}"
             raise InputError(
                 f"A layout needs a fusion hierarchy and method 'fusion', but {found}; leave the layout out."
             )
-        owners = model.region_names.owners(list(strengths))
-        taken = tuple(strengths[name] for name in owners.values())
-        return cls(tuple(owners), taken, query_settings(method, query)), list(owners.values())
+        owners = model.region_names.owners(list(request.strengths))
+        taken = tuple(request.strengths[name] for name in owners.values())
+        return cls(tuple(owners), taken, query_settings(request.method, request.settings)), list(owners.values())
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Self:

@@ -11,7 +11,7 @@ from sfhub.errors import InputError
 from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
 from sfhub.steps.code import Code
-from sfhub.steps.mix import MixStep, Taken, check_strengths
+from sfhub.steps.mix import MixStep, Request, Taken, check_strengths
 from sfhub.steps.step import Model
 
 __all__ = ["MixByFusion", "check_layout"]
@@ -38,25 +38,19 @@ class MixByFusion(MixStep):
     layout: bool = False
 
     @classmethod
-    def asked(
-        cls,
-        model: Model,
-        strengths: Mapping[str, float],
-        layout: float | None,
-        method: str,
-        query: Mapping[str, str | float],
-    ) -> tuple[Self, list[str]]:
+    def asked(cls, model: Model, request: Request) -> tuple[Self, list[str]]:
         """As `MixByCatalog.asked`; there are no settings for queries.
 
         Raises:
             InputError: for an unknown region, or one that is given twice, or settings.
         """
         _check_hierarchy(model)
-        if query:
+        if request.settings:
             raise InputError(
-                f"The query settings {', '.join(query)} are of Editing in Style; "
+                f"The query settings {', '.join(request.settings)} are of Editing in Style; "
                 "choose method 'influence' or 'contribution' with them, or leave them out."
             )
+        strengths, pose = request.strengths, request.layout
         nodes = [model.region_names.node(name) for name in strengths]
         doubled = next((name for name, node in zip(strengths, nodes, strict=True) if nodes.count(node) > 1), None)
         if doubled is not None:
@@ -64,8 +58,8 @@ class MixByFusion(MixStep):
                 f"Region {doubled!r} was given twice, as the catalog and as the hierarchy name it; "
                 f"give {model.region_names.node(doubled)!r} alone."
             )
-        taken = (*strengths.values(), *([] if layout is None else [layout]))
-        return cls(tuple(nodes), taken, layout is not None), list(strengths)
+        taken = (*strengths.values(), *([] if pose is None else [pose]))
+        return cls(tuple(nodes), taken, pose is not None), list(strengths)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Self:

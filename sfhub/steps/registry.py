@@ -60,13 +60,13 @@ def step_from_json(data: Any, where: str) -> Step:
     need(method is None or isinstance(method, str), f"method of {where}", method, allowed)
     need(method in kinds, f"method of {where}", method, allowed)
     step = kinds[method].from_json(data, where)
-    _check_strangers(step, data, where)
+    _check_other_keys(step, data, where)
     need(step.takes(len(data["inputs"])), f"inputs of {where}", data["inputs"], step.INPUTS)
     return step
 
 
-def _check_strangers(step: Step, data: Mapping[str, Any], where: str) -> None:
-    """Refuse values of what only other kinds with the same op have."""
+def _check_other_keys(step: Step, data: Mapping[str, Any], where: str) -> None:
+    """Refuse keys that only other kinds of step with the same op have."""
     own = {"op", "inputs", "method"} | {field.name for field in fields(step)}
     for key in set(data) - own:
         need(data[key] is None or data[key] is False, f"{key} of {where}", data[key], "none in this kind of step")

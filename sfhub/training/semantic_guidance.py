@@ -66,7 +66,7 @@ class CodeMasks:
 
     @torch.no_grad()
     def __init__(self, G: SemanticStyleGANGenerator):
-        self._mask = audible_columns(G)
+        self._mask = columns_read(G)
         weight = G.local_generators.affine_weight
         weight.mul_(self._mask * 0.5 * (weight.shape[-1] / self._mask.sum(dim=-1, keepdim=True)).sqrt())
 
@@ -78,8 +78,8 @@ class CodeMasks:
         weight.mul_(self._mask)
 
 
-def audible_columns(G: SemanticStyleGANGenerator) -> Tensor:
-    """Columns of the code that each layer of each class hears: 0 or 1, `[local_layers, K, 1, w_dim]`."""
+def columns_read(G: SemanticStyleGANGenerator) -> Tensor:
+    """Columns of the code that each layer of each class reads: 0 or 1, `[local_layers, K, 1, w_dim]`."""
     names = G.config.class_names
     if names is None or any(name not in CLASS_GROUPS for name in names):
         raise InputError(f"Guidance knows the classes {', '.join(CLASS_GROUPS)}; train others without it.")

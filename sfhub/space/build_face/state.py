@@ -192,7 +192,7 @@ class Building(Visit):
         return self._changed(replace(face, places=places, model=model))
 
     def fitted(self, components: Sequence[str]) -> "Building":
-        """With nothing active that the model does not have, as after a step back to another one."""
+        """With nothing active if the model lacks what was, as after undoing a change of model."""
         return self if self.active in (WHOLE, BACKGROUND, *components) else replace(self, active=WHOLE)
 
     def reset(self) -> "Building":

@@ -44,7 +44,7 @@ class CachedModel:
         self._brought = Cache(self.capacity(10))
 
     def capacity(self, bytes_per_pixel: int) -> int:
-        """How many pictures of this model may be remembered, for so many bytes each."""
+        """How many pictures of this model a cache may hold, at so many bytes per pixel."""
         return max(32, MEMORY_BYTES // (bytes_per_pixel * self.pipe.generator.config.resolution**2))
 
     def samples(self, pictures: Sequence[PictureRef], psi: float) -> list[Sample]:

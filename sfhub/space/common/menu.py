@@ -15,7 +15,7 @@ from sfhub.steps.mix_by_catalog import MixByCatalog
 __all__ = ["NEUTRAL", "Menu"]
 
 NEUTRAL = "var(--neutral-500)"
-"""Colour of what the map of regions does not show, several of them together for instance."""
+"""Colour of what the map of regions does not show, such as several regions together."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Menu:
     Attributes:
         single: regions that no other is part of.
         groups: regions that stand for several of them, the whole picture left out.
-        labels: by region, the labels that it covers in what `segment` of the pipeline gives.
+        labels: by region, the labels of a segmentation that it covers.
         above: by region, the groups that it is part of, nearest first.
         colours: by single region, as the map of regions has it.
         ways: of mixing, the best first.

@@ -62,7 +62,7 @@ class Models(Mapping[str, CachedModel]):
         return [(f"{name} ({_title(model)})", name) for name, model in self._models.items()]
 
     def of(self, pipes: Sequence[GeneratorPipeline]) -> "Models":
-        """Those of some pipelines only, with what is remembered of them."""
+        """The models of some pipelines only; their cached pictures stay."""
         return Models([model for model in self._models.values() if model.pipe in pipes])
 
     def opened(self, path: str) -> tuple[CachedModel, Recipe]:

@@ -185,7 +185,7 @@ class PortraitTab(ABC):
         """What was chosen for a saved picture."""
 
     def way_back(self, visit: Visit) -> Updates:
-        """Whether there is a step back or forth."""
+        """Whether undo and redo can be clicked."""
         return {
             self.undo: gr.update(interactive=bool(visit.past)),
             self.redo: gr.update(interactive=bool(visit.future)),

@@ -207,7 +207,7 @@ class Session(Visit):
         return self._changed(self.mix.by(model, way, regions))
 
     def fitted(self, regions: Sequence[str]) -> "Session":
-        """With nothing chosen for the next pick that the model does not have, as after a step back to another one."""
+        """With the base active if the model lacks the active region, as after undoing a change of model."""
         return self if self.active in (BASE, POSE, *regions) else replace(self, active=BASE)
 
     # Sliders ----------------------------------------------------------------------------------------------------------
