@@ -52,7 +52,7 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
     """The page for one model or several, to be served with `launch`.
 
     Args:
-        pipes: pipelines of different names; one of a StyleGAN2 with a region catalog.
+        pipes: pipelines of different names; one of a StyleGAN with a region catalog.
 
     Raises:
         InputError: if such a pipeline has no region catalog, or two models have one name.

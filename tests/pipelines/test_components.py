@@ -14,6 +14,7 @@ from torch import nn
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 import sfhub
+from sfhub.editing.edits import Direction
 from sfhub.errors import InputError
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.parser import Parser
@@ -97,6 +98,13 @@ def test_another_generator_is_mixed_by_every_method(pipe, method):
     a, b = pipe.sample([1, 2])
     mixed = pipe.mix(a, {"top": b}, method=method)
     assert not torch.equal(mixed.s, a.s) and mixed.recipe["steps"][-1]["regions"] == ["top"]
+
+
+def test_another_generator_is_edited_in_w_and_s(pipe):
+    a = pipe.sample(1)[0]
+    for space, size in (("w", 8), ("s", pipe.generator.style_layout.size)):
+        edited = pipe.edit(a, Direction("warmer", space, torch.ones(size), None, (-1.0, 1.0)), 0.5)
+        assert edited.image.tobytes() != a.image.tobytes()
 
 
 def test_a_catalog_of_another_generator_keeps_its_regions_apart(pipe):
