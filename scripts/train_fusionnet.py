@@ -17,7 +17,7 @@ import typer
 from accelerate import Accelerator
 
 from sfhub.models.region_tree import RegionTree
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.pipelines import open_pipeline
 from sfhub.pipelines.hub import resolve
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.parser import PortraitParser
@@ -48,7 +48,7 @@ def main(
         config = choose_preset(ABLATIONS, ablation, "ablation")(config)
     folder = None if generator and catalog else resolve(model)
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    G = StyleGAN2Generator.from_pretrained(generator or folder / "generator")
+    G = open_pipeline(generator or folder / "generator").generator
     regions = RegionCatalog.from_pretrained(catalog or folder / "catalog")
     seeing = _load_parser(parser or (folder and folder / "parser"))
     masks = None if clusters else seeing

@@ -27,7 +27,7 @@ from torch import nn
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.layers import SQRT2
 from sfhub.models.region_tree import RegionTree
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.sampling import sample_styles
 from sfhub.training.fusion_guide import find_guide, node_weights, region_members
@@ -43,7 +43,7 @@ WEIGHTS_STREAM = 2_718_281_828  # far from the seeds of codes, so that no networ
 
 def train_fusion(
     config: FusionTraining,
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     catalog: RegionCatalog,
     tree: RegionTree,
     out_dir: str | Path,
@@ -137,7 +137,7 @@ def train_fusion(
     return hierarchy.eval().requires_grad_(True)
 
 
-def _new_hierarchy(config: FusionTraining, generator: StyleGAN2Generator, tree: RegionTree) -> FusionHierarchy:
+def _new_hierarchy(config: FusionTraining, generator: StyleGenerator, tree: RegionTree) -> FusionHierarchy:
     """Random fuse blenders; align blenders that start near `initial_alignment`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(WEIGHTS_STREAM + config.seed)

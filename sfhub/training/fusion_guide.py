@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sfhub.errors import InputError
 from sfhub.models.region_tree import RegionTree
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.attribute_query import LAYOUT, attribute_query
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.channel_owners import assign_channels
@@ -49,7 +49,7 @@ def region_members(catalog: RegionCatalog, tree: RegionTree) -> dict[str, Tensor
 
 
 def find_guide(
-    config: FusionTraining, generator: StyleGAN2Generator, catalog: RegionCatalog, parser: nn.Module | None, path: Path
+    config: FusionTraining, generator: StyleGenerator, catalog: RegionCatalog, parser: nn.Module | None, path: Path
 ) -> tuple[Tensor | None, Tensor | None]:
     """The layout query `[S]` and which region claims each of the other channels `[R, S]`, each if it is used.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sfhub.models.fusion import FusionHierarchy, FusionResult
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.masks import MIN_SHARE
 from sfhub.regions.sampling import sample_styles
@@ -63,7 +63,7 @@ class Objective:
     """
 
     config: FusionTraining
-    generator: StyleGAN2Generator
+    generator: StyleGenerator
     catalog: RegionCatalog
     parser: nn.Module | None
     hierarchy: FusionHierarchy

@@ -11,8 +11,7 @@ from torchvision.utils import save_image
 
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
-from sfhub.models.style_space import set_mean_w
-from sfhub.models.stylegan2 import StyleGAN2Generator
+from sfhub.models.style_space import StyleGenerator, set_mean_w
 from sfhub.portraits.classes import PALETTE
 from sfhub.regions.sampling import sample_styles
 
@@ -21,7 +20,7 @@ __all__ = ["save_curves", "save_samples", "save_semantic_samples", "save_strips"
 
 @torch.no_grad()
 def save_samples(
-    G: StyleGAN2Generator, path: Path, *, count: int = 64, seed: int = 1_000, truncation_psi: float = 0.7
+    G: StyleGenerator, path: Path, *, count: int = 64, seed: int = 1_000, truncation_psi: float = 0.7
 ) -> None:
     """Write a grid of `count` uncurated samples, the same latents every time."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ def _save_grid(images: Tensor, path: Path, columns: int) -> None:
 
 @torch.no_grad()
 def save_strips(
-    generator: StyleGAN2Generator,
+    generator: StyleGenerator,
     hierarchy: FusionHierarchy,
     depth: int,
     path: Path,

@@ -30,8 +30,8 @@ def start_from(G: StyleGAN2Generator, D: StyleGAN2Discriminator, checkpoint: str
     missing = load_matching(G, checkpoint, "ema")
     if len(missing) == len(G.state_dict()):
         raise InputError(f"Nothing in {checkpoint} fits this generator; start from a training with the same channels.")
-    for name in missing:
-        if name.startswith("to_rgb") and name.endswith(".weight") and "affine" not in name:
+    for name in (f"{entry.name}.weight" for entry in G.style_layout if entry.kind == "to_rgb"):
+        if name in missing:
             nn.init.zeros_(G.get_parameter(name))
     new = set(load_matching(D, checkpoint, "discriminator"))
     for side, block in D.blocks.items():
