@@ -121,9 +121,10 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         """Raise an InputError unless `generator` has the style layout that this catalog was made for."""
         remedy = "use the catalog that was saved with the generator or build one with sfhub.regions.build.build_catalog"
         check_same_layout(generator, self.config.style_layers, self.config.resolution, "region catalog", remedy)
+        layout = generator.style_layout
+        read = {entry.reads: entry.width for entry in layout}
         for name, width in zip(self.layers, self.layer_widths, strict=True):
-            layer = generator.get_submodule(name) if generator.style_layout[name].kind == "conv" else None
-            if layer is None or len(layer.weight) != width:
+            if layout[name].kind != "conv" or read.get(name) != width:
                 raise InputError(
                     f"The region catalog is of {width} channels of layer {name}, which it lacks; {remedy}."
                 )

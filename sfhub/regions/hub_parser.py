@@ -29,6 +29,19 @@ from sfhub.portraits.parser import PortraitParser
 
 __all__ = ["HubParser", "open_parser"]
 
+# Entries of a configuration by which transformers would fetch code or weights from the Hub, or compute otherwise.
+NOT_KEPT = {
+    "auto_map",
+    "backbone",
+    "backbone_kwargs",
+    "dtype",
+    "quantization_config",
+    "torch_dtype",
+    "use_kernels",
+    "use_pretrained_backbone",
+    "use_timm_backbone",
+}
+
 
 def open_parser(name: str | Path, **kwargs: Any) -> Parser:
     """Load a parser; in evaluation mode.
@@ -48,7 +61,7 @@ class HubParser(Parser):
     """Image `[B, 3, H, W]` in [-1, 1] -> class logits and masks.
 
     Args:
-        network_config: of a segmentation network of transformers.
+        network_config: of a segmentation network of transformers; what would fetch anything is not kept.
         class_names: names of its classes, in the order of the mask's numbers.
         side: images are resized to this many pixels first; None leaves them as they are.
         mean, std: of the colours, in [0, 1], with which the network was trained.
@@ -68,7 +81,7 @@ class HubParser(Parser):
     ):
         super().__init__()
         try:
-            config = AutoConfig.for_model(**network_config)
+            config = AutoConfig.for_model(**_harmless(network_config))
             self.network = AutoModelForSemanticSegmentation.from_config(config, trust_remote_code=False)
         except (TypeError, ValueError) as error:
             raise InputError(
@@ -76,10 +89,15 @@ class HubParser(Parser):
                 "parser again."
             ) from error
 
+    @property
+    def largest_activation(self) -> int:
+        """Numbers in the largest activation of one picture, about: 256 features per pixel."""
+        return 256 * (self.config.side or 0) ** 2
+
     @classmethod
     def around(cls, network: PreTrainedModel, **preparation: Any) -> Self:
         """A parser around a network of transformers; `preparation` is `side`, `mean` and `std` where they differ."""
-        config = json.loads(network.config.to_json_string(use_diff=False))
+        config = _harmless(json.loads(network.config.to_json_string(use_diff=False)))
         names = [str(network.config.id2label[index]) for index in range(len(network.config.id2label))]
         with torch.device("meta"):  # the weights are those of the network
             parser = cls(config, tuple(names), **preparation)
@@ -118,6 +136,15 @@ class HubParser(Parser):
             x = interpolate(x, size=(self.config.side, self.config.side), mode="bilinear", antialias=True)
         logits = self.network(pixel_values=x.to(self.dtype)).logits
         return SimpleNamespace(logits=interpolate(logits, size=image.shape[-2:], mode="bilinear"))
+
+
+def _harmless(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of transformers, also those inside it, without what is not kept."""
+    return {
+        key: _harmless(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in NOT_KEPT and not key.startswith("_") and not key.endswith("_implementation")
+    }
 
 
 def _class_name(name: str | Path) -> str | None:

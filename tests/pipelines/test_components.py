@@ -166,7 +166,22 @@ def test_a_segmentation_network_from_the_hub_is_a_component(request, segformer, 
         assert opened.segment(opened.sample(1)[0]).regions == ("skin", "hair")
 
 
-def test_a_parser_whose_configuration_names_no_network_is_one_sentence(segformer, tmp_path):
+def test_the_configuration_of_a_parser_fetches_no_code_and_no_weights(segformer):
+    odd = {"attn_implementation": "somebody/kernel", "auto_map": {"AutoConfig": "somebody/code--module.Class"}}
+    asked = segformer.config.network_config | odd | {"backbone": "somebody/weights", "use_pretrained_backbone": True}
+    found = HubParser(asked, ("skin", "hair")).network.config
+    assert "somebody" not in found.to_json_string() and found._attn_implementation != "somebody/kernel"
+
+
+def test_a_parser_that_would_fill_the_memory_is_refused(segformer, tmp_path):
+    StyleGANPipeline(Landscape(), parser=segformer).save_pretrained(tmp_path)
+    path = tmp_path / "parser" / "config.json"
+    path.write_text(path.read_text().replace('"side": 32', '"side": 60000'))
+    with pytest.raises(InputError, match="makes 921,600,000,000 numbers at once"):
+        sfhub.open_pipeline(tmp_path)
+
+
+def test_a_parser_whose_configuration_names_no_network_is_one_sentence():
     with pytest.raises(InputError, match="No segmentation network can be built") as caught:
         HubParser({"model_type": "nothing"}, ("skin",))
     assert "\n" not in str(caught.value)
