@@ -35,6 +35,7 @@ SMALL_PORTRAITS = (
     """ --set 'channels={"4": 24, "8": 24, "16": 16, "32": 12}'"""
     """ --set 'discriminator_channels={"4": 16, "8": 16, "16": 16, "32": 16}'"""
 )
+FEW_DIRECTIONS = "--set pictures=60 --set measured=1 --set strengths=[2] --set chosen=0.3 --set rising=0 --set felt=0"
 SMALL_SEMANTIC = (
     "--renders 64 --set coarse_resolution=8 --set min_resolution=4 --set mask_resolution=16 --set local_layers=5"
     " --set base_layers=2 --set depth_layers=3 --set local_width=8 --set feature_width=16 --set batch_size=4"
@@ -87,10 +88,18 @@ def shipped(preset: str) -> list[Stage]:
             " --set resolution=32",
         ),
         Stage(
-            "portraits",
+            "portraits-assembled",
             "scripts/assemble_portraits.py --generator {out}/portraits-generator/ema --parser {out}/parser"
             " --catalog {out}/catalog --fusion {out}/fusion/hierarchy --out {here}",
             needs=("portraits-generator", "parser", "catalog", "fusion"),
+        ),
+        Stage(
+            "portraits",
+            "scripts/train_directions.py --model {out}/portraits-assembled --parser {out}/parser"
+            f" --device {device} --out {{here}} --model-out {{here}}/model",
+            needs=("portraits-assembled", "parser"),
+            result="model",
+            fast=FEW_DIRECTIONS,
             install="sfhub/portraits/weights",
         ),
         Stage(
@@ -120,9 +129,17 @@ def shipped(preset: str) -> list[Stage]:
             gigabytes=1.5,
         ),
         Stage(
-            "portraits-semantic",
+            "semantic-assembled",
             "scripts/assemble_semantic_portraits.py --generator {out}/semantic-128/ema --out {here}",
             needs=("semantic-128",),
+        ),
+        Stage(
+            "portraits-semantic",
+            "scripts/train_directions.py --model {out}/semantic-assembled --parser {out}/parser"
+            f" --device {device} --out {{here}} --model-out {{here}}/model",
+            needs=("semantic-assembled", "parser"),
+            result="model",
+            fast=FEW_DIRECTIONS,
             install="sfhub/portraits/semantic_weights",
         ),
         Stage(
@@ -138,8 +155,8 @@ def evaluations(preset: str) -> list[Stage]:
     """The stages that measure what was built; each leaves its figures in its folder."""
     common = f"--device {DEVICES[preset]} --out {{here}}"
     generator = f"--generator {{out}}/portraits-generator/ema {common}"
-    fusion = f"--model {{out}}/portraits --hierarchy {{out}}/fusion/hierarchy {common}"
-    semantic = f"--model {{out}}/portraits-semantic --parser {{out}}/parser {common}"
+    fusion = f"--model {{out}}/portraits/model --hierarchy {{out}}/fusion/hierarchy {common}"
+    semantic = f"--model {{out}}/portraits-semantic/model --parser {{out}}/parser {common}"
     ink = f"--model {{out}}/portraits-semantic-ink --parser {{out}}/parser {common}"
     return [
         Stage(
@@ -172,7 +189,7 @@ def evaluations(preset: str) -> list[Stage]:
         ),
         Stage(
             f"{MEASURED}semantic-frechet",
-            f"scripts/evaluate_semantic_stylegan.py fid --beside {{out}}/portraits {semantic}",
+            f"scripts/evaluate_semantic_stylegan.py fid --beside {{out}}/portraits/model {semantic}",
             needs=("portraits-semantic", "portraits", "parser"),
             result="frechet.json",
             fast="--count 12",
@@ -190,6 +207,20 @@ def evaluations(preset: str) -> list[Stage]:
             needs=("portraits-semantic-ink", "parser"),
             result="frechet.json",
             fast="--count 12",
+        ),
+        Stage(
+            f"{MEASURED}portraits-edits",
+            f"scripts/evaluate_edits.py effects --model {{out}}/portraits/model --parser {{out}}/parser {common}",
+            needs=("portraits", "parser"),
+            result="edit_effects.json",
+            fast="--count 2",
+        ),
+        Stage(
+            f"{MEASURED}semantic-edits",
+            f"scripts/evaluate_edits.py effects {semantic}",
+            needs=("portraits-semantic", "parser"),
+            result="edit_effects.json",
+            fast="--count 2",
         ),
     ]
 

@@ -2,9 +2,9 @@
 
     python scripts/train_directions.py --model portraits --out runs/directions
     python scripts/train_directions.py --model portraits-semantic --out runs/directions-semantic
-    python scripts/train_directions.py --model runs/mine --out runs/mine-directions --into runs/mine
+    python scripts/train_directions.py --model runs/mine --out runs/directions --model-out runs/mine-with-edits
 
-Writes the component (config.json, safetensors) and `measured.json`; with --into the model in that folder gets it.
+Writes the component (config.json, safetensors) and `measured.json`; with --model-out also the whole model with it.
 """
 
 import logging
@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from sfhub.pipelines.families import open_pipeline
+from sfhub.pipelines.folder import copy_with_component
+from sfhub.pipelines.hub import resolve
 from sfhub.portraits.parser import PortraitParser
 from sfhub.training.directions import DirectionTraining, train_directions
 from sfhub.training.settings import with_settings
@@ -24,7 +26,7 @@ def main(
     model: Annotated[str, typer.Option(help="Built-in model, model folder, or repo id on the Hub.")] = "portraits",
     parser: Annotated[Path | None, typer.Option(help="Folder of the parser; that of portraits if not given.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a setting, such as pictures=500.")] = [],  # noqa: B006
-    into: Annotated[Path | None, typer.Option(help="Model folder to put the component into.")] = None,
+    model_out: Annotated[Path | None, typer.Option(help="Folder for the model with the component.")] = None,
     device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
 ) -> None:
     """Find and measure the edits of a model."""
@@ -32,10 +34,8 @@ def main(
     pipe = open_pipeline(model).to_device(device)
     reader = open_pipeline("portraits").parser if parser is None else PortraitParser.from_pretrained(parser)
     component = train_directions(pipe, reader.float().to(device).eval(), out, with_settings(DirectionTraining(), set_))
-    if into is not None:
-        pipe = open_pipeline(into)
-        pipe.directions = component
-        pipe.save_pretrained(into)
+    if model_out is not None:
+        copy_with_component(resolve(model), model_out, "directions", component)
 
 
 if __name__ == "__main__":

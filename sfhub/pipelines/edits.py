@@ -12,7 +12,7 @@ from PIL import Image
 
 from sfhub.editing.edits import Edit, as_names, find_edit
 from sfhub.errors import InputError
-from sfhub.images.lock import outside_change
+from sfhub.images.lock import OutsideChange, outside_change
 from sfhub.pipelines.generator import GeneratorPipeline, Samples, as_list
 from sfhub.pipelines.sample import Sample
 from sfhub.steps.assets import EditAsset
@@ -136,12 +136,18 @@ class EditingPipeline(GeneratorPipeline):
         self._masks.move_to_end(key)
         return self._masks[key]
 
+    def outside_of(self, base: Sample, edited: Sample, region: str | Sequence[str] | None) -> OutsideChange:
+        """What differs between two pictures outside a region, as it lies in either; nothing is outside of None."""
+        regions = as_names(region)
+        if regions is None:
+            return OutsideChange(0.0, 0.0)
+        pictures = [(each.image, self._code_here(each)) for each in (base, edited)]
+        return outside_change(edited.image, base.image, self.region_mask(regions, pictures))
+
     def _with_outside(self, before: Samples, after: Samples, regions: tuple[str, ...]) -> Samples:
         """Pictures that say what changed outside the regions."""
-        originals = as_list(before)
-        found = []
-        for base, sample in zip(originals, as_list(after), strict=True):
-            pictures = [(each.image, self._code_here(each)) for each in (base, sample)]
-            change = outside_change(sample.image, base.image, self.region_mask(regions, pictures))
-            found.append(replace(sample, outside=change))
+        edited, originals = as_list(after), as_list(before)
+        originals = originals * len(edited) if len(originals) == 1 else originals
+        pairs = zip(originals, edited, strict=True)
+        found = [replace(each, outside=self.outside_of(base, each, regions)) for base, each in pairs]
         return found[0] if isinstance(after, Sample) else found

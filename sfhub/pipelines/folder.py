@@ -13,8 +13,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from diffusers import ModelMixin
+
 from sfhub.errors import InputError, clipped, short
-from sfhub.files import read_json
+from sfhub.files import read_json, replace_folder
 from sfhub.pipelines.network import CONFIG, PICKLES, check_component, check_no_code, check_sizes
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "check_description",
     "component_classes",
     "content_hash",
+    "copy_with_component",
     "is_bare",
     "keep_other_variants",
     "strip_origin",
@@ -156,6 +159,22 @@ def content_hash(folder: Path) -> str:
 
 
 # Saving one ---------------------------------------------------------------------------------------------------------
+
+
+def copy_with_component(folder: Path, target: Path, name: str, component: ModelMixin) -> None:
+    """Copy a model folder and put one more component into the copy; all other weights stay as they are stored.
+
+    Args:
+        folder: of a whole pipeline.
+        target: made if need be.
+        name: of the component in the pipeline.
+        component: to save.
+    """
+    with replace_folder(target) as made:
+        shutil.copytree(folder, made, dirs_exist_ok=True, ignore=shutil.ignore_patterns(name))
+        component.save_pretrained(made / name)
+        index = read_json(made / INDEX) | {name: [type(component).__module__, type(component).__name__]}
+        (made / INDEX).write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n", encoding="utf-8")
 
 
 def strip_origin(folder: Path) -> None:

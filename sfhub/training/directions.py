@@ -50,6 +50,8 @@ class DirectionTraining:
         measured: pictures on which ranges are measured, of `truncation_psi` 0.7 and other seeds.
         strengths: to measure at, in standard deviations; both signs are tried.
         rising: an edit has to raise its score by this many standard deviations of the samples' scores.
+        felt: a side on which it moves its score by less is no part of its range.
+        flat: no larger strength is tried once a step wins less than this share of the steepest one.
         saturated: the range ends where this share of the highest score is reached.
         strange: share of samples whose features lie nearer than those of pictures where the range ends.
     """
@@ -59,9 +61,11 @@ class DirectionTraining:
     truncation_psi: float = 1.0
     chosen: float = 0.15
     C: float = 0.1
-    measured: int = 12
-    strengths: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0)
-    rising: float = 0.5
+    measured: int = 8
+    strengths: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    rising: float = 0.4
+    felt: float = 0.2
+    flat: float = 0.1
     saturated: float = 0.95
     strange: float = 0.995
 
@@ -151,7 +155,7 @@ def measure_edit(
     pictures: Sequence[Sample],
     config: DirectionTraining,
 ) -> Measured:
-    """Put an edit on pictures at rising strengths, and see how far it works.
+    """Put an edit on pictures at rising strengths of either sign, and see how far it works.
 
     Args:
         pipe, parser: of the model.
@@ -161,42 +165,55 @@ def measure_edit(
         pictures: to edit.
         config: which strengths, and when it works.
     """
-    strengths = sorted({0.0, *config.strengths, *(-t for t in config.strengths)})
-    strange = Distance(samples.features, config.strange)
+    strangeness = Distance(samples.features, config.strange)
     spread = named.score(samples.attributes).std()
-    found = Measured(strengths=strengths)
-    for strength in strengths:
-        step, given = pipe.edit_step(edit, strength)
-        edited = pipe.render(step, pictures, given=given)
-        seen = parser(torch.stack([to_tensor(each.image) for each in edited]).to(parser.device, parser.dtype))
-        found.scores.append(float(named.score(seen.attributes.float().cpu()).mean() / spread))
-        found.distances.append(float(strange(seen.features.float().cpu()).mean()))
-    base = found.scores[strengths.index(0.0)]
-    found.scores = [score - base for score in found.scores]
-    found.range = (-_end(found, -1, config), _end(found, 1, config))
-    return found
+
+    def seen(images: Sequence[Sample]) -> tuple[float, float]:
+        found = parser(torch.stack([to_tensor(each.image) for each in images]).to(parser.device, parser.dtype))
+        score = named.score(found.attributes.float().cpu()).mean() / spread
+        return float(score), float(strangeness(found.features.float().cpu()).mean())
+
+    base, near = seen(pictures)
+    rows, ends = {0.0: (0.0, near)}, []
+    for sign in (-1, 1):
+        steps = [(0.0, 0.0, near)]
+        for size in sorted(config.strengths):
+            step, given = pipe.edit_step(edit, sign * size)
+            score, far = seen(pipe.render(step, pictures, given=given))
+            rows[sign * size] = score - base, far
+            steps.append((size, sign * (score - base), far))
+            if _is_over(steps, config):
+                break
+        ends.append(sign * _end(steps, config) + 0.0)  # no -0
+    strengths = sorted(rows)
+    scores, distances = zip(*(rows[strength] for strength in strengths), strict=True)
+    return Measured(strengths, list(scores), list(distances), (ends[0], ends[1]))
 
 
-def _end(found: Measured, sign: int, config: DirectionTraining) -> float:
-    """How far an edit works in one direction."""
-    rows = sorted((sign * t, sign * score, far) for t, score, far in _rows(found) if sign * t >= 0)
-    highest = max(score for _, score, _ in rows)
-    if highest < 0.1:
+Steps = Sequence[tuple[float, float, float]]
+"""Strength, gain in score and distance of the features, at rising strengths from 0."""
+
+
+def _is_over(steps: Steps, config: DirectionTraining) -> bool:
+    """Whether nothing is to be won by a still larger strength."""
+    gains = [gain for _, gain, _ in steps]
+    steepest = max((after - before for before, after in itertools.pairwise(gains)), default=0.0)
+    return steps[-1][2] > max(1.0, steps[0][2]) or gains[-1] - gains[-2] < config.flat * max(steepest, 0.0)
+
+
+def _end(steps: Steps, config: DirectionTraining) -> float:
+    """How far an edit works: until its gain is flat, or as far as the features allow."""
+    limit, highest = max(1.0, steps[0][2]), max(gain for _, gain, _ in steps)
+    if highest < config.felt:
         return 0.0
-    last = 0.0
-    for (before, _, far_before), (here, score, far) in itertools.pairwise(rows):
-        if far > max(1.0, rows[0][2]) and far > far_before:
-            # As far as the features allow, which may lie between two strengths.
-            limit = max(1.0, rows[0][2])
-            return round(before + (here - before) * max(0.0, limit - far_before) / (far - far_before), 1)
-        last = here
-        if score >= config.saturated * highest:
+    end = 0.0
+    for (before, _, far_before), (here, gain, far) in itertools.pairwise(steps):
+        if far > limit:
+            return round(before + (here - before) * (limit - far_before) / (far - far_before), 1)
+        end = here
+        if gain >= config.saturated * highest:
             break
-    return last
-
-
-def _rows(found: Measured) -> list[tuple[float, float, float]]:
-    return list(zip(found.strengths, found.scores, found.distances, strict=True))
+    return end
 
 
 class Distance:
@@ -248,7 +265,7 @@ def train_directions(
         measured = measure_edit(pipe, parser, direction, named, samples, pictures, config)
         measured.accuracy = accuracy
         low, high = measured.range
-        rise = max(s for t, s in zip(measured.strengths, measured.scores, strict=True) if t <= max(high, 0))
+        rise = max(score for t, score in zip(measured.strengths, measured.scores, strict=True) if t <= high)
         works = high > 0 and rise >= config.rising
         table[named.name] = asdict(measured) | {"works": works}
         logger.info(
