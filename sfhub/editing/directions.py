@@ -7,7 +7,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
-from sfhub.editing.edits import Direction
+from sfhub.editing.edits import Direction, check_record
 from sfhub.editing.spaces import CodeSpace
 from sfhub.errors import InputError
 
@@ -25,7 +25,7 @@ class EditDirections(ModelMixin, ConfigMixin):
         resolution: side of its image in pixels.
 
     Raises:
-        InputError: for two edits of one name, or vectors that do not fit.
+        InputError: for two edits of one name, or one that could not be read.
     """
 
     config_name = "config.json"
@@ -41,15 +41,15 @@ class EditDirections(ModelMixin, ConfigMixin):
         resolution: int,
     ):
         super().__init__()
-        names = [str(record["name"]) for record in edits]
+        for record in edits:
+            check_record(record, num_ws)
+        names = [record["name"] for record in edits]
         doubled = next((name for name in names if names.count(name) > 1), None)
         if doubled is not None:
             raise InputError(f"Two edits are called {doubled!r}; give each a name of its own.")
         size = sum(int(width) for _, width in layers)
         shapes = {"z": (z_dim,), "w": (w_dim,), "w+": (num_ws, w_dim), "s": (size,)}
         for k, record in enumerate(edits):
-            if record.get("space") not in shapes:
-                raise InputError(f"Edit {names[k]!r} is in space {record.get('space')!r}; choose {', '.join(shapes)}.")
             self.register_buffer(f"vector_{k:03}", torch.zeros(shapes[record["space"]]))
 
     @classmethod

@@ -24,7 +24,7 @@ from sfhub.errors import InputError
 if TYPE_CHECKING:
     from sfhub.steps.code import Code
 
-__all__ = ["SPACES", "Coordinate", "Direction", "Edit", "find_edit"]
+__all__ = ["SPACES", "Coordinate", "Direction", "Edit", "as_names", "check_record", "find_edit"]
 
 logger = logging.getLogger(__name__)
 
@@ -228,6 +228,51 @@ class Direction(Edit):
         digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
         digest.update(self.vector.detach().cpu().float().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def check_record(record: Any, num_ws: int) -> None:
+    """Refuse what `Direction.from_record` could not read: a configuration may come from anywhere.
+
+    Args:
+        record: of one edit.
+        num_ws: vectors of W+ of the generator.
+
+    Raises:
+        InputError: naming what is wrong.
+    """
+    fine = isinstance(record, Mapping) and _is_name(record.get("name"))
+    if not fine:
+        raise InputError(f"An edit has no name of 1 to {MAX_NAME} printable characters; get the edits again.")
+    region, layers, target = (record.get(key) for key in ("region", "layers", "coordinate"))
+    regions = region if isinstance(region, (list, tuple)) else [region]
+    checks = {
+        "space": record.get("space") in SPACES,
+        "region": region is None or (0 < len(regions) <= 64 and all(map(_is_name, regions))),
+        "range": _are_numbers(record.get("range"), 2),
+        "layers": layers is None or _are_layers(layers, num_ws),
+        "coordinate": target is None or _are_numbers(target, 3),
+        "about": isinstance(record.get("about") or {}, Mapping),
+    }
+    wrong = next((key for key, right in checks.items() if not right), None)
+    if wrong is not None:
+        raise InputError(f"Edit {record['name']!r} has a {wrong} that cannot be used; get the edits again.")
+
+
+MAX_NAME = 80
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    fine = isinstance(values, (list, tuple)) and len(values) == count
+    return fine and all(isinstance(x, (int, float)) and not isinstance(x, bool) and isfinite(x) for x in values)
+
+
+def _are_layers(values: Any, num_ws: int) -> bool:
+    fine = isinstance(values, (list, tuple)) and 0 < len(values) <= num_ws
+    return fine and all(isinstance(x, int) and not isinstance(x, bool) and 0 <= x < num_ws for x in values)
 
 
 def find_edit(edits: Mapping[str, Edit], name: str) -> Edit:

@@ -141,3 +141,25 @@ def test_a_component_of_directions_is_saved_and_loaded(tmp_path, space, semantic
         made.check_space(code_space(semantic_generator))
     with pytest.raises(InputError, match="Two edits are called 'in z'"):
         EditDirections.of([edits[0], edits[0]], space)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"name": ""}, "no name"),
+        ({"name": "a\nb"}, "no name"),
+        ({"space": "v"}, "a space"),
+        ({"region": ["hair", 3]}, "a region"),
+        ({"range": [0, "much"]}, "a range"),
+        ({"range": [float("nan"), 1]}, "a range"),
+        ({"layers": [0, 99]}, "a layers"),
+        ({"layers": [True]}, "a layers"),
+        ({"coordinate": [1, 2]}, "a coordinate"),
+        ({"about": 3}, "a about"),
+    ],
+)
+def test_a_configuration_from_anywhere_is_checked(space, changes, wrong):
+    record = Direction("smile", "w", draw(32), "mouth").record() | changes
+    settings = {"z_dim": 32, "w_dim": 32, "num_ws": space.num_ws, "layers": space.layers, "resolution": 32}
+    with pytest.raises(InputError, match=wrong):
+        EditDirections(edits=[record], **settings)
