@@ -1,9 +1,10 @@
 """Find the named edits of a portraits model: label pictures, part them by planes, and measure how far each edit works.
 
 What a person with any generator has is enough: samples and something that reads attributes in pictures, here the
-parser. InterFaceGAN (`sfhub.editing.interfacegan`) makes a direction out of them; its unit is one standard deviation of
-the samples' codes along it. Then the edit is put on pictures at rising strengths, in its own region as people will use
-it: the range ends where the attribute rises no further, or where pictures begin to look like none of the generator's
+parser. InterFaceGAN (`sfhub.editing.interfacegan`) makes a direction out of them, freed of those of other edits whose
+scores it would move; its unit is one standard deviation of the samples' codes along it. Then the edit is put on
+pictures at rising strengths, in its own region as people will use it: the range ends where the attribute rises no
+further, where it is as strong as in the strongest samples, or where pictures begin to look like none of the generator's
 (by the distance of the parser's features from those of samples). An edit that does not raise its attribute is left out,
 and said.
 """
@@ -22,7 +23,7 @@ from tqdm.auto import tqdm
 
 from sfhub.editing.directions import EditDirections
 from sfhub.editing.edits import Direction, as_names
-from sfhub.editing.interfacegan import find_boundary
+from sfhub.editing.interfacegan import find_boundary, project
 from sfhub.editing.spaces import Latent
 from sfhub.errors import InputError
 from sfhub.images.pixels import to_tensor
@@ -47,26 +48,32 @@ class DirectionTraining:
         truncation_psi: of the labelled samples; 1 shows every attribute at its strongest.
         chosen: share of all samples at either end of the scores that a plane is to part.
         C: of the support vector machine.
+        entangled: a direction is freed of those of other edits with whose scores it correlates by more than this.
+        conditions: of at most so many, those with the highest correlations.
         measured: pictures on which ranges are measured, of `truncation_psi` 0.7 and other seeds.
         strengths: to measure at, in standard deviations; both signs are tried.
         rising: an edit has to raise its score by this many standard deviations of the samples' scores.
         felt: a side on which it moves its score by less is no part of its range.
         flat: no larger strength is tried once a step wins less than this share of the steepest one.
         saturated: the range ends where this share of the highest score is reached.
+        strongest: share of samples whose scores lie below those of pictures where the range ends.
         strange: share of samples whose features lie nearer than those of pictures where the range ends.
     """
 
     pictures: int = 3000
     seed: int = 20_000
     truncation_psi: float = 1.0
-    chosen: float = 0.15
-    C: float = 0.1
+    chosen: float = 0.3
+    C: float = 0.01
+    entangled: float = 0.15
+    conditions: int = 6
     measured: int = 8
     strengths: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     rising: float = 0.4
     felt: float = 0.2
     flat: float = 0.1
     saturated: float = 0.95
+    strongest: float = 0.98
     strange: float = 0.995
 
 
@@ -128,21 +135,41 @@ def find_directions(
     Raises:
         InputError: if all samples score alike.
     """
+    boundaries = {
+        named.name: find_boundary(
+            samples.w, named.score(samples.attributes), chosen=config.chosen, C=config.C, seed=config.seed
+        )
+        for named in tqdm(scores, desc="Part samples by planes", delay=1)
+    }
     found = {}
-    for named in tqdm(scores, desc="Part samples by planes", delay=1):
-        score = named.score(samples.attributes)
-        boundary = find_boundary(samples.w, score, chosen=config.chosen, C=config.C, seed=config.seed)
-        unit = (samples.w @ boundary.normal).std()
+    for named in scores:
+        boundary = boundaries[named.name]
+        others = _entangled(samples, named, boundary.normal, scores, config)
+        normal = project(boundary.normal, *(boundaries[name].normal for name in others))
+        about = {"method": "InterFaceGAN", "accuracy": round(boundary.validation_accuracy, 3), "freed of": others}
         direction = Direction(
             name=named.name,
             space="w",
-            vector=unit * boundary.normal,
+            vector=(samples.w @ normal).std() * normal,
             region=named.region,
             range=(-max(config.strengths), max(config.strengths)),
-            about={"method": "InterFaceGAN", "accuracy": round(boundary.validation_accuracy, 3)},
+            about=about,
         )
         found[named.name] = direction, boundary.validation_accuracy
     return found
+
+
+def _entangled(
+    samples: Labelled, named: NamedScore, normal: Tensor, scores: Sequence[NamedScore], config: DirectionTraining
+) -> list[str]:
+    """Other edits, of other attributes, whose scores a direction moves most."""
+    along = samples.w @ normal
+    rows = []
+    for other in scores:
+        if not set(other.attributes) & set(named.attributes):
+            pair = torch.stack([along, other.score(samples.attributes)])
+            rows.append((abs(float(torch.corrcoef(pair)[0, 1])), other.name))
+    return [name for much, name in sorted(rows, reverse=True)[: config.conditions] if much > config.entangled]
 
 
 @torch.no_grad()
@@ -166,7 +193,9 @@ def measure_edit(
         config: which strengths, and when it works.
     """
     strangeness = Distance(samples.features, config.strange)
-    spread = named.score(samples.attributes).std()
+    everyone = named.score(samples.attributes)
+    spread = everyone.std()
+    extremes = [float(everyone.quantile(share) / spread) for share in (1 - config.strongest, config.strongest)]
 
     def seen(images: Sequence[Sample]) -> tuple[float, float]:
         found = parser(torch.stack([to_tensor(each.image) for each in images]).to(parser.device, parser.dtype))
@@ -175,16 +204,17 @@ def measure_edit(
 
     base, near = seen(pictures)
     rows, ends = {0.0: (0.0, near)}, []
-    for sign in (-1, 1):
+    for sign, extreme in zip((-1, 1), extremes, strict=True):
+        most = max(sign * (extreme - base), config.felt)
         steps = [(0.0, 0.0, near)]
         for size in sorted(config.strengths):
             step, given = pipe.edit_step(edit, sign * size)
             score, far = seen(pipe.render(step, pictures, given=given))
             rows[sign * size] = score - base, far
             steps.append((size, sign * (score - base), far))
-            if _is_over(steps, config):
+            if _is_over(steps, config) or steps[-1][1] > most:
                 break
-        ends.append(sign * _end(steps, config) + 0.0)  # no -0
+        ends.append(sign * _end(steps, config, most) + 0.0)  # no -0
     strengths = sorted(rows)
     scores, distances = zip(*(rows[strength] for strength in strengths), strict=True)
     return Measured(strengths, list(scores), list(distances), (ends[0], ends[1]))
@@ -201,16 +231,21 @@ def _is_over(steps: Steps, config: DirectionTraining) -> bool:
     return steps[-1][2] > max(1.0, steps[0][2]) or gains[-1] - gains[-2] < config.flat * max(steepest, 0.0)
 
 
-def _end(steps: Steps, config: DirectionTraining) -> float:
-    """How far an edit works: until its gain is flat, or as far as the features allow."""
+def _end(steps: Steps, config: DirectionTraining, most: float = float("inf")) -> float:
+    """How far an edit works: until its gain is flat or the `most` of samples, or as far as the features allow."""
     limit, highest = max(1.0, steps[0][2]), max(gain for _, gain, _ in steps)
     if highest < config.felt:
         return 0.0
     end = 0.0
-    for (before, _, far_before), (here, gain, far) in itertools.pairwise(steps):
+    for (before, gain_before, far_before), (here, gain, far) in itertools.pairwise(steps):
+        shares = [1.0]  # of the way from the strength before to this one
         if far > limit:
-            return round(before + (here - before) * (limit - far_before) / (far - far_before), 1)
-        end = here
+            shares.append((limit - far_before) / (far - far_before))
+        if gain > most:
+            shares.append((most - gain_before) / (gain - gain_before))
+        end = round(before + (here - before) * min(shares), 1)
+        if min(shares) < 1:
+            break
         if gain >= config.saturated * highest:
             break
     return end

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sfhub.editing.directions import EditDirections
+from sfhub.editing.interfacegan import find_boundary
 from sfhub.errors import InputError
 from sfhub.pipelines.families import open_pipeline
 from sfhub.pipelines.folder import copy_with_component
@@ -58,12 +59,32 @@ def test_a_direction_is_what_raises_the_score_in_units_of_the_spread_of_codes():
     torch.testing.assert_close(edit.vector, expected, atol=0.15, rtol=0)
 
 
+def test_a_direction_is_freed_of_those_that_its_score_goes_with():
+    draw = torch.Generator().manual_seed(0)
+    w = torch.randn(4000, 12, generator=draw)
+    w[:, 5] = 0.8 * w[:, 4] + 0.6 * w[:, 5]  # older people have lighter hair
+    attributes = torch.zeros(4000, len(ATTRIBUTE_VECTOR_NAMES))
+    attributes[:, ATTRIBUTE_VECTOR_NAMES.index("age")] = w[:, 4]
+    attributes[:, ATTRIBUTE_VECTOR_NAMES.index("hair_red")] = w[:, 5]
+    samples = Labelled(w, w, attributes, attributes)
+    scores = [NamedScore("age", "face", {"age": 1}), NamedScore("red hair", "hair", {"hair_red": 1})]
+    config = DirectionTraining()
+    red = find_boundary(w, w[:, 5], chosen=config.chosen, C=config.C, seed=config.seed).normal
+    for conditions in (0, 6):
+        found = find_directions(samples, scores, DirectionTraining(conditions=conditions))
+        edit, _ = found["age"]
+        assert edit.about["freed of"] == (["red hair"] if conditions else [])
+        assert (abs(float(edit.vector @ red)) < 1e-5) == bool(conditions)
+        assert float(edit.vector[4]) > 0.5
+
+
 def test_a_range_ends_where_the_gain_is_flat_or_pictures_become_strange():
     config = DirectionTraining()
     flat = [(0.0, 0.0, 0.5), (1.0, 0.8, 0.5), (2.0, 1.0, 0.6), (3.0, 1.02, 0.7)]
     assert _end(flat, config) == 2.0
     strange = [(0.0, 0.0, 0.5), (1.0, 0.8, 0.6), (2.0, 2.0, 1.4), (3.0, 3.0, 2.0)]
     assert _end(strange, config) == 1.5  # half way from 0.6 to 1.4 lies 1
+    assert _end(strange, config, most=1.4) == 1.5 and _end(strange, config, most=1.1) == 1.2
     assert _end([(0.0, 0.0, 0.5), (1.0, 0.05, 0.5)], config) == 0.0
     assert _end([(0.0, 0.0, 0.5), (1.0, -0.4, 0.5)], config) == 0.0
 
