@@ -138,3 +138,30 @@ def semantic_generator() -> SemanticStyleGANGenerator:
 def semantic_pipeline(semantic_generator: SemanticStyleGANGenerator) -> SemanticStyleGANPipeline:
     """A pipeline of it; tests must not change it."""
     return SemanticStyleGANPipeline(semantic_generator)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a CLIP with random weights and a tokenizer of portraits, in open_clip's format."""
+    pytest.importorskip("open_clip")
+    from sfhub.portraits import sample_attributes
+    from sfhub.training.clip import ClipTraining
+    from sfhub.training.clip_folder import Texts, learn_tokenizer, new_network, save_clip
+
+    config = ClipTraining(
+        vocabulary=300, embed_dim=16, image_size=32, image_width=4, text_width=16, text_heads=2, text_layers=1
+    )
+    folder = tmp_path_factory.mktemp("clip") / "tiny"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = learn_tokenizer(Texts(sample_attributes(64, seed=0), 0), config)
+        save_clip(new_network(config, tokenizer).eval(), tokenizer, config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_clip: Path):
+    """The encoder in that folder; tests must not change it."""
+    from sfhub.text.encoder import TextEncoder
+
+    return TextEncoder.open(tiny_clip)

@@ -14,7 +14,7 @@ FLOORS = (
     ("training",),
     ("convert", "metrics", "pipelines"),
     ("steps",),
-    ("regions",),
+    ("regions", "text"),
     ("editing", "portraits"),
     ("models",),
     ("images", "files"),

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfhub.models.fusion import FusionHierarchy
+from sfhub.models.latent_mapper import LatentMapper, StyleSpaceMapper
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
+from sfhub.models.style_flow import StyleFlow
 from sfhub.models.stylegan2 import StyleGAN2Generator
 
+from .editors import EditorCheckpoint
 from .files import safe_load
 from .networks import Checkpoint
 from .registry import ADAPTERS, Adapter, recognise
@@ -29,6 +32,8 @@ __all__ = [
     "Adapter",
     "Checkpoint",
     "ConversionReport",
+    "EditorCheckpoint",
+    "EditorReport",
     "FusionCheckpoint",
     "FusionReport",
     "convert",
@@ -103,17 +108,41 @@ class FusionReport:
         return "; ".join([f"{self.family}, {facts}: written to {self.folder}", *self.notes])
 
 
+@dataclass(frozen=True)
+class EditorReport:
+    """As `ConversionReport`, for a network that edits codes (a mapper of StyleCLIP, a flow of StyleFlow).
+
+    Attributes:
+        folder: where the network lies.
+        family: architecture and format of the file.
+        facts: what it is.
+        parameters: number of weights.
+        notes: clauses on what was left out or assumed.
+    """
+
+    folder: Path
+    family: str
+    facts: str
+    parameters: int
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        facts = f"{self.facts}, {self.parameters / 1e6:.1f} M parameters"
+        return "; ".join([f"{self.family}, {facts}: written to {self.folder}", *self.notes])
+
+
 def convert(path: str | Path, out_dir: str | Path) -> Path:
     """Convert an official checkpoint to a folder in diffusers' layout.
 
     Args:
         path: rosinality's or SemanticStyleGAN's `.pt`, NVIDIA's `.pkl`, or a state dict of one of them as `.pt`,
-            `.pth` or `.safetensors`; for StyleFusion the `.json` file that names one `.pt` per node.
+            `.pth` or `.safetensors`; for StyleFusion the `.json` file that names one `.pt` per node; a mapper of
+            StyleCLIP or a flow of StyleFlow as `.pt`.
         out_dir: folder to write; new, empty, or an earlier conversion, which is then replaced.
 
     Returns:
-        `out_dir`, which `from_pretrained` of `StyleGAN2Generator`, `SemanticStyleGANGenerator` or `FusionHierarchy`
-        opens.
+        `out_dir`, which `from_pretrained` of `StyleGAN2Generator`, `SemanticStyleGANGenerator`, `FusionHierarchy`,
+        `LatentMapper`, `StyleSpaceMapper` or `StyleFlow` opens.
 
     Raises:
         InputError: if the file cannot be opened safely or is of another architecture, or the folder cannot be written.
@@ -121,7 +150,7 @@ def convert(path: str | Path, out_dir: str | Path) -> Path:
     return convert_with_report(path, out_dir).folder
 
 
-def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionReport | FusionReport:
+def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionReport | FusionReport | EditorReport:
     """As `convert`, and say what was recognised."""
     folder = Path(out_dir).expanduser().resolve()
     check_target(folder)
@@ -129,6 +158,10 @@ def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionRepo
     if isinstance(checkpoint, FusionCheckpoint):
         save({"": checkpoint.hierarchy}, folder)
         report = _fusion_report(checkpoint, folder)
+    elif isinstance(checkpoint, EditorCheckpoint):
+        save({"": checkpoint.network}, folder)
+        count = sum(parameter.numel() for parameter in checkpoint.network.parameters())
+        report = EditorReport(folder, checkpoint.family, checkpoint.facts, count, checkpoint.notes)
     else:
         networks = {"": checkpoint.generator, "discriminator": checkpoint.discriminator}
         save({name: network for name, network in networks.items() if network is not None}, folder)
@@ -137,13 +170,17 @@ def convert_with_report(path: str | Path, out_dir: str | Path) -> ConversionRepo
     return report
 
 
-def load_checkpoint(path: str | Path) -> StyleGAN2Generator | SemanticStyleGANGenerator | FusionHierarchy:
-    """The generator or hierarchy of an official checkpoint, without writing anything; errors as for `convert`."""
+def load_checkpoint(
+    path: str | Path,
+) -> StyleGAN2Generator | SemanticStyleGANGenerator | FusionHierarchy | LatentMapper | StyleSpaceMapper | StyleFlow:
+    """The network of an official checkpoint, without writing anything; errors as for `convert`."""
     checkpoint = _open(path)
+    if isinstance(checkpoint, EditorCheckpoint):
+        return checkpoint.network
     return checkpoint.hierarchy if isinstance(checkpoint, FusionCheckpoint) else checkpoint.generator
 
 
-def _open(path: str | Path) -> Checkpoint | FusionCheckpoint:
+def _open(path: str | Path) -> Checkpoint | FusionCheckpoint | EditorCheckpoint:
     path = Path(path).expanduser()
     root = gather(path) if path.suffix.lower() == ".json" else safe_load(path)
     return recognise(root, path.name)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from sfhub.errors import InputError
 
-from . import nvidia, rosinality, semantic_stylegan, stylefusion
+from . import editors, nvidia, rosinality, semantic_stylegan, stylefusion
+from .editors import EditorCheckpoint
 from .lookalikes import looks_like
 from .networks import Checkpoint
 from .stylefusion import FusionCheckpoint
@@ -24,10 +25,13 @@ class Adapter:
 
     name: str
     detect: Callable[[object], bool]
-    load: Callable[[object], Checkpoint | FusionCheckpoint]
+    load: Callable[[object], Checkpoint | FusionCheckpoint | EditorCheckpoint]
 
 
 ADAPTERS = (
+    # A mapper's training keeps its generator beside it, which must not be taken for the model.
+    Adapter(editors.MAPPER_FAMILY, editors.detect_mapper, editors.load_mapper),
+    Adapter(editors.FLOW_FAMILY, editors.detect_flow, editors.load_flow),
     Adapter("StyleGAN2 (rosinality)", rosinality.detect, rosinality.load),
     Adapter("StyleGAN2 (NVIDIA)", nvidia.detect, nvidia.load),
     Adapter("SemanticStyleGAN", semantic_stylegan.detect, semantic_stylegan.load),
@@ -35,7 +39,7 @@ ADAPTERS = (
 )
 
 
-def recognise(root: object, name: str) -> Checkpoint | FusionCheckpoint:
+def recognise(root: object, name: str) -> Checkpoint | FusionCheckpoint | EditorCheckpoint:
     """Networks of a loaded file.
 
     Args:

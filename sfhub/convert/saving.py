@@ -12,7 +12,14 @@ from sfhub.errors import InputError
 from sfhub.files import SAVING, finish_saving, replace_folder
 
 OUR_FILES = {"config.json", "diffusion_pytorch_model.safetensors", "discriminator"}
-OUR_NETWORKS = {"FusionHierarchy", "SemanticStyleGANGenerator", "StyleGAN2Generator"}
+OUR_NETWORKS = {
+    "FusionHierarchy",
+    "LatentMapper",
+    "SemanticStyleGANGenerator",
+    "StyleFlow",
+    "StyleGAN2Generator",
+    "StyleSpaceMapper",
+}
 
 
 def check_target(folder: Path) -> None:

@@ -26,9 +26,9 @@ from sfhub.errors import InputError
 from sfhub.images.pixels import fitted, to_pil, to_tensor
 from sfhub.models.parser import Parser
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
-from sfhub.pipelines.edits import EditingPipeline
 from sfhub.pipelines.generator import Samples, check_number
 from sfhub.pipelines.sample import Sample, Segmentation
+from sfhub.pipelines.text_edits import TextEditingPipeline
 from sfhub.regions.class_regions import ClassRegions
 from sfhub.steps.assets import Asset
 from sfhub.steps.code import Code
@@ -36,6 +36,7 @@ from sfhub.steps.compose import MAX_MOVE, MAX_ZOOM, ComposeStep
 from sfhub.steps.interpolate_semantic import InterpolateSemantic
 from sfhub.steps.mix import MixStep
 from sfhub.steps.mix_by_semantic import MixBySemantic
+from sfhub.text.relevance import TextRelevance
 
 __all__ = ["Component", "SemanticStyleGANPipeline"]
 
@@ -69,33 +70,36 @@ ABSENT = -30.0
 """Depth of what is not there."""
 
 
-class SemanticStyleGANPipeline(EditingPipeline):
+class SemanticStyleGANPipeline(TextEditingPipeline):
     """Generate, mix, segment, compare, interpolate and compose pictures of one SemanticStyleGAN.
 
     Args:
         generator: the network.
         parser: picture -> semantic classes; to compare the generator's own masks with, nothing here needs it.
         directions: named edits; see `edit`.
+        text_relevance: makes edits of texts at once; see `edit_text`.
 
     Raises:
-        InputError: if the directions were made for another generator.
+        InputError: if the directions or the relevance were made for another generator.
     """
 
     FAMILY: ClassVar[str] = "SemanticStyleGAN"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "shape", "texture")
     TAGS: ClassVar[tuple[str, ...]] = ("semanticstylegan",)
-    _optional_components: ClassVar[list[str]] = ["parser", "directions"]
+    _optional_components: ClassVar[list[str]] = ["parser", "directions", "text_relevance"]
 
     def __init__(
         self,
         generator: SemanticStyleGANGenerator,
         parser: Parser | None = None,
         directions: EditDirections | None = None,
+        text_relevance: TextRelevance | None = None,
     ):
         super().__init__()
-        if directions is not None:
-            directions.check_space(code_space(generator))
-        self.register_modules(generator=generator, parser=parser, directions=directions)
+        for made_for_it in (directions, text_relevance):
+            if made_for_it is not None:
+                made_for_it.check_space(code_space(generator))
+        self.register_modules(generator=generator, parser=parser, directions=directions, text_relevance=text_relevance)
 
     # Making pictures ------------------------------------------------------------------------------------------------
 

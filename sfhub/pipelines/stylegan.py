@@ -18,9 +18,9 @@ from sfhub.images.pixels import to_tensor
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.parser import Parser
 from sfhub.models.style_space import StyleGenerator
-from sfhub.pipelines.edits import EditingPipeline
 from sfhub.pipelines.generator import Samples
 from sfhub.pipelines.sample import Sample, Segmentation
+from sfhub.pipelines.text_edits import TextEditingPipeline
 from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
 from sfhub.regions.names import RegionNames
 from sfhub.steps.code import Code
@@ -29,6 +29,7 @@ from sfhub.steps.mix import MixStep, Request
 from sfhub.steps.mix_by_catalog import MixByCatalog, check_catalog
 from sfhub.steps.mix_by_fusion import MixByFusion
 from sfhub.steps.query import query_settings
+from sfhub.text.relevance import TextRelevance
 
 __all__ = ["StyleGANPipeline"]
 
@@ -38,7 +39,7 @@ WAYS: dict[str, type[MixStep]] = dict.fromkeys(METHODS, MixByCatalog) | {
 """Way of mixing by what users call its method; a relevance stands for queries that are made from it."""
 
 
-class StyleGANPipeline(EditingPipeline):
+class StyleGANPipeline(TextEditingPipeline):
     """Generate, mix, segment, compare and interpolate pictures of one StyleGAN.
 
     Args:
@@ -47,15 +48,16 @@ class StyleGANPipeline(EditingPipeline):
         parser: picture -> semantic classes; draws finer outlines of regions than the catalog.
         fusion: mixes regions by StyleFusion.
         directions: named edits; see `edit`.
+        text_relevance: makes edits of texts at once; see `edit_text`.
 
     Raises:
-        InputError: if the catalog, the hierarchy or the directions were made for another generator.
+        InputError: if the catalog, the hierarchy, the directions or the relevance were made for another generator.
     """
 
     FAMILY: ClassVar[str] = "StyleGAN"
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ("layout", "method")
     TAGS: ClassVar[tuple[str, ...]] = ("stylegan2",)
-    _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion", "directions"]
+    _optional_components: ClassVar[list[str]] = ["catalog", "parser", "fusion", "directions", "text_relevance"]
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class StyleGANPipeline(EditingPipeline):
         parser: Parser | None = None,
         fusion: FusionHierarchy | None = None,
         directions: EditDirections | None = None,
+        text_relevance: TextRelevance | None = None,
     ):
         super().__init__()
         for made_for_it in (catalog, fusion):
@@ -71,9 +74,17 @@ class StyleGANPipeline(EditingPipeline):
                 made_for_it.check_generator(generator)
         if catalog is not None and parser is not None:
             catalog.check_parser(parser.config.class_names)
-        if directions is not None:
-            directions.check_space(code_space(generator))
-        self.register_modules(generator=generator, catalog=catalog, parser=parser, fusion=fusion, directions=directions)
+        for made_for_it in (directions, text_relevance):
+            if made_for_it is not None:
+                made_for_it.check_space(code_space(generator))
+        self.register_modules(
+            generator=generator,
+            catalog=catalog,
+            parser=parser,
+            fusion=fusion,
+            directions=directions,
+            text_relevance=text_relevance,
+        )
 
     # Making pictures ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfhub.portraits.attributes import ATTRIBUTES, check_attributes
 
-_HAIR_COLOURS = {
+HAIR_COLOURS = {
     "black": (0.12, 0.09, 0.09),
     "dark brown": (0.24, 0.16, 0.12),
     "brown": (0.40, 0.26, 0.16),
@@ -26,7 +26,7 @@ _HAIR_COLOURS = {
     "purple": (0.52, 0.38, 0.66),
     "bright red": (0.75, 0.28, 0.24),
 }
-_EYE_COLOURS = {
+EYE_COLOURS = {
     "dark brown": (0.26, 0.16, 0.10),
     "brown": (0.40, 0.25, 0.13),
     "hazel": (0.50, 0.38, 0.16),
@@ -34,7 +34,7 @@ _EYE_COLOURS = {
     "blue": (0.28, 0.50, 0.68),
     "grey": (0.45, 0.53, 0.58),
 }
-_COLOURS = {
+COLOURS = {
     "white": (0.93, 0.92, 0.90),
     "black": (0.12, 0.12, 0.13),
     "dark grey": (0.26, 0.27, 0.31),
@@ -103,7 +103,7 @@ def _caption(values: dict[str, float]) -> str:
     person = f"{_article(_age(values))} {_age(values)} person with {_skin(values)} skin"
     features = ", ".join(_features(values))
     pattern, garment = _PATTERNS[_choice(values, "pattern")], _CLOTHES[_choice(values, "clothes")]
-    clothes = f"{_colour(values, 'clothes', _COLOURS)} {pattern}{garment}"
+    clothes = f"{_colour(values, 'clothes', COLOURS)} {pattern}{garment}"
     worn = _join([f"{_article(clothes)} {clothes}", *_accessories(values)])
     mood = _expression(values) + _pose(values)
     sentence = f"{person}, {features}, {mood}, wearing {worn}, in front of {_background(values)}."
@@ -141,12 +141,12 @@ def _features(values: dict[str, float]) -> list[str]:
         parts = [] if hat else ["a bald head"]
     else:
         phrase = "{colour} hair" if hat and style in ("bun", "side-swept") else _HAIR_PHRASES[style]
-        phrase = phrase.format(colour=_colour(values, "hair", _HAIR_COLOURS))
+        phrase = phrase.format(colour=_colour(values, "hair", HAIR_COLOURS))
         parts = [phrase.replace("a afro", "an afro")]
         fringe = _choice(values, "fringe")
         if fringe != "none" and not hat and style not in ("buzz", "afro"):
             parts.append(f"a {fringe} fringe")
-    parts.append(f"{_colour(values, 'eye', _EYE_COLOURS)} eyes")
+    parts.append(f"{_colour(values, 'eye', EYE_COLOURS)} eyes")
     if _choice(values, "beard") != "none":
         parts.append(_BEARDS[_choice(values, "beard")])
     return parts
@@ -171,9 +171,9 @@ def _pose(values: dict[str, float]) -> str:
 def _accessories(values: dict[str, float]) -> list[str]:
     parts = []
     if (glasses := _choice(values, "glasses")) != "none":
-        parts.append(f"{glasses} {_colour(values, 'glasses', _COLOURS)} glasses")
+        parts.append(f"{glasses} {_colour(values, 'glasses', COLOURS)} glasses")
     if (hat := _choice(values, "hat")) != "none":
-        colour = _colour(values, "hat", _COLOURS)
+        colour = _colour(values, "hat", COLOURS)
         parts.append(f"{_article(colour)} {colour} {'brimmed hat' if hat == 'brimmed' else hat}")
     if (earrings := _choice(values, "earrings")) != "none":
         parts.append(f"{'gold' if values['earring_gold'] > 0.5 else 'silver'} {earrings} earrings")
@@ -181,7 +181,7 @@ def _accessories(values: dict[str, float]) -> list[str]:
 
 
 def _background(values: dict[str, float]) -> str:
-    first, second = (_colour(values, name, _COLOURS) for name in ("background", "background2"))
+    first, second = (_colour(values, name, COLOURS) for name in ("background", "background2"))
     kind = _choice(values, "background")
     if kind == "flat" or first == second:
         return f"{_article(first)} {first} background"

@@ -77,6 +77,10 @@ class EditStep(Step):
         super().check_model(model)
         if self.foreign is None:
             find_edit(model.edits, self.edit)
+        self.check_regions(model)
+
+    def check_regions(self, model: Model) -> None:
+        """Refuse a model that does not have the regions, or cannot keep an edit to them as the step says."""
         if self.regions is None:
             return
         ways = constraints_of(model)
@@ -102,9 +106,9 @@ class EditStep(Step):
         edited = edit.apply(model.code_space, base, strength)
         if self.regions is None:
             return edited
-        return base.with_s(self._constrained(model, base, edited))
+        return base.with_s(self.constrained(model, base, edited))
 
-    def _constrained(self, model: Model, base: Code, edited: Code) -> Tensor:
+    def constrained(self, model: Model, base: Code, edited: Code) -> Tensor:
         """The flat code that has the edit in the regions alone."""
         names = model.region_names
         if self.constraint == BY_CLASSES:

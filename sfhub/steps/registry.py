@@ -7,6 +7,7 @@ from typing import Any
 from sfhub.steps.checks import need
 from sfhub.steps.compose import ComposeStep
 from sfhub.steps.edit import EditStep
+from sfhub.steps.edit_by_text import EditByText
 from sfhub.steps.grid import GridStep
 from sfhub.steps.interpolate import InterpolateStyles
 from sfhub.steps.interpolate_semantic import InterpolateSemantic
@@ -29,6 +30,7 @@ STEPS: list[type[Step]] = [
     GridStep,
     ComposeStep,
     EditStep,
+    EditByText,
 ]
 """Every kind of step."""
 
