@@ -21,6 +21,7 @@ from sfhub.steps.code import Code
 from sfhub.steps.edit import EditStep, constraints_of
 from sfhub.text.encoder import PORTRAITS, checked_text
 from sfhub.training.latent_mapper import MapperTraining, mapper_groups, train_mapper
+from sfhub.training.settings import with_settings
 
 
 def main(
@@ -30,22 +31,20 @@ def main(
     region: Annotated[list[str], typer.Option(help="Change only this region; repeat for more.")] = (),
     encoder: Annotated[str, typer.Option(help="Text encoder: a name, a folder or a Hub id.")] = PORTRAITS,
     samples: Annotated[int, typer.Option(help="How many pictures it is trained on.")] = 256,
-    steps: Annotated[int, typer.Option(help="Length of the training.")] = MapperTraining.steps,
-    batch_size: Annotated[int, typer.Option(help="Pictures per step.")] = MapperTraining.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = MapperTraining.learning_rate,
-    l2: Annotated[float, typer.Option(help="Weight of the displacement's squared length.")] = MapperTraining.l2,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="NAME=VALUE, a setting of MapperTraining with its value in JSON.")
+    ] = (),
     keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Without the mapper of fine layers.")] = False,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Train a mapper."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    text, pipe = checked_text(text), open_pipeline(model)
+    config, text, pipe = with_settings(MapperTraining(), set_), checked_text(text), open_pipeline(model)
     opened, space = pipe.use_text_encoder(encoder), pipe.code_space
     step = None
     if region:
         step = EditStep(text, 1.0, tuple(region), constraints_of(pipe)[0])
         step.check_regions(pipe)
-    z = torch.randn(samples, pipe.generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    z = torch.randn(samples, pipe.generator.config.z_dim, generator=torch.Generator().manual_seed(config.seed))
     with torch.no_grad():
         w_plus = pipe.generator.mapping(z, truncation_psi=0.7)
     flat = (lambda w: w.flatten(1)) if pipe.FAMILY == "SemanticStyleGAN" else pipe.generator.styles
@@ -60,7 +59,6 @@ def main(
 
     semantic = pipe.FAMILY == "SemanticStyleGAN"
     groups = {"all": (0, None)} if semantic else mapper_groups(space.num_ws, colours=not keep_colours)
-    config = MapperTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, l2=l2, seed=seed)
     train_mapper(config, text, w_plus, render, opened, out, groups=groups, accelerator=Accelerator(cpu=True))
 
 

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from sfhub.errors import InputError
 from sfhub.pipelines.families import open_pipeline
 from sfhub.portraits.parser import PortraitParser
+from sfhub.training.settings import with_settings
 from sfhub.training.style_flow import FlowTraining, portrait_values, train_style_flow
 
 
@@ -25,27 +26,25 @@ def main(
     model: Annotated[str, typer.Option(help="Alias, folder or Hub id of the model.")] = "portraits",
     parser: Annotated[str | None, typer.Option(help="Folder of a parser, if the model has none.")] = None,
     samples: Annotated[int, typer.Option(help="How many samples.")] = 4_000,
-    steps: Annotated[int, typer.Option(help="Length of the training.")] = FlowTraining.steps,
-    batch_size: Annotated[int, typer.Option(help="Codes per step.")] = FlowTraining.batch_size,
-    all_layers: Annotated[bool, typer.Option("--all-layers", help="Let edits reach all layers of W+.")] = False,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="NAME=VALUE, a setting of FlowTraining with its value in JSON.")
+    ] = (),
 ) -> None:
     """Train a StyleFlow."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    pipe = open_pipeline(model)
+    config, pipe = with_settings(FlowTraining(), set_), open_pipeline(model)
     reader = pipe.parser if parser is None else PortraitParser.from_pretrained(parser)
     if reader is None:
         raise InputError(f"The model {model} has no parser; name the folder of one with --parser.")
     codes, vectors = [], []
     with torch.no_grad():
         for start in tqdm(range(0, samples, 32), desc="Reading attributes", unit="batch"):
-            draw = torch.Generator().manual_seed(seed * 1_000_003 + start)
+            draw = torch.Generator().manual_seed(start)
             z = torch.randn(min(32, samples - start), pipe.generator.config.z_dim, generator=draw)
             w_plus = pipe.generator.mapping(z)
             flat = w_plus.flatten(1) if pipe.FAMILY == "SemanticStyleGAN" else pipe.generator.styles(w_plus)
             vectors.append(reader(pipe.shown(flat)).attributes)
             codes.append(w_plus.mean(dim=1))
-    config = FlowTraining(steps=steps, batch_size=batch_size, official_layers=not all_layers, seed=seed)
     values = portrait_values(torch.cat(vectors))
     train_style_flow(config, pipe.code_space, torch.cat(codes), values, out, accelerator=Accelerator(cpu=True))
 

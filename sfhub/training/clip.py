@@ -12,32 +12,34 @@ The tokenizer is learned first, from the same texts.
 """
 
 import json
-import logging
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
 from sfhub.portraits import attribute_vector, attribute_visibility, sample_attributes
 from sfhub.portraits.captions import COLOURS
 from sfhub.portraits.statements import FALSE, STATEMENTS, TRUE, truths
-from sfhub.training.checkpoint import load_checkpoint, save_checkpoint
+from sfhub.training.attribute_loss import balanced_loss
 from sfhub.training.clip_folder import Texts, learn_tokenizer, new_network, save_clip, tokens_of
 from sfhub.training.clip_losses import Anchors, Readers, contrastive_loss
 from sfhub.training.data import BatchOrder, RenderedPortraits, with_even_kinds
-from sfhub.training.parser import attribute_loss, column_weights, degrade
-from sfhub.training.recorder import Recorder
+from sfhub.training.parser import degrade
+from sfhub.training.run import Run, step_generator
 
 __all__ = ["ClipTraining", "SpokenPortraits", "evaluate_clip", "train_clip"]
 
-logger = logging.getLogger(__name__)
+FREE_SETTINGS = ("log_every", "save_every")
+"""Settings that a training may change when it goes on."""
 
-CHECKPOINT = "checkpoint.safetensors"
+MAX_LOGIT_SCALE = 4.6
+"""Logarithm of 100, as in the paper."""
 
 
 @dataclass
@@ -59,9 +61,9 @@ class ClipTraining:
         seed: of everything random.
     """
 
-    steps: int = 5_000
+    steps: int = 3_000
     batch_size: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 1.5e-3
     attribute_weight: float = 2.0
     anchor_weight: float = 1.0
     held_out: int = 1_000
@@ -103,21 +105,22 @@ class SpokenPortraits(RenderedPortraits):
 def train_clip(
     config: ClipTraining, dataset: RenderedPortraits, out_dir: str | Path, *, accelerator: Accelerator | None = None
 ) -> nn.Module:
-    """Train an encoder on renders, or go on with a training that was stopped, and return it in evaluation mode.
+    """Train an encoder on renders, or go on where a checkpoint in `out_dir` left off; return it in evaluation mode.
 
     Args:
-        config: settings.
+        config: settings; those of a training that goes on may differ in `log_every` and `save_every` only.
         dataset: rendered portraits.
         out_dir: receives `clip`, the folder that open_clip opens as `local-dir:`; `metrics.json`, what `evaluate_clip`
-            says; `log.jsonl` and the checkpoint.
-        accelerator: device and mixed precision.
+            says at the end; `log.jsonl` and the checkpoint.
+        accelerator: device and mixed precision; one process.
 
     Raises:
         InputError: if open_clip is not installed, or the checkpoint is of other settings.
     """
     accelerator = accelerator or Accelerator()
-    device, out_dir = accelerator.device, Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    device = accelerator.device
+
+    # Build.
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)
     texts = Texts(dataset.attributes, config.seed)
@@ -125,80 +128,90 @@ def train_clip(
     network = new_network(config, tokenizer).to(device, memory_format=torch.channels_last).train()
     head = Readers(network.visual, config).to(device)
     anchors = Anchors(config.embed_dim, texts.known[: -config.held_out]).to(device)
-    optimizer = torch.optim.AdamW(
-        [*network.parameters(), *head.parameters(), *anchors.parameters()],
-        lr=config.learning_rate,
-        weight_decay=0.05,
-        betas=(0.9, 0.98),
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.1)
-    modules, checkpoint, done = {"clip": network, "head": head, "anchors": anchors}, out_dir / CHECKPOINT, 0
-    settings = asdict(replace(config, save_every=0, log_every=0))
-    if checkpoint.is_file():
-        progress = load_checkpoint(checkpoint, modules, {"adam": optimizer})
-        if progress["settings"] != settings:
-            raise InputError(f"{checkpoint} is of a training with other settings; give another folder, or remove it.")
-        done = progress["step"]
-        for _ in range(done):
-            schedule.step()
+    modules = {"clip": network, "head": head, "anchors": anchors}
+    parameters = [parameter for module in modules.values() for parameter in module.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
     targets, visible = attribute_vector(dataset.attributes), attribute_visibility(dataset.attributes)
-    weights = column_weights(targets[: -config.held_out], visible[: -config.held_out]).to(device)
-    recorder = Recorder(out_dir, accelerator, total=config.steps, initial=done, unit="step")
-    for step, rows in enumerate(_orders(config, dataset, done), start=done + 1):
-        index = torch.tensor(sorted(rows))
-        source = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    attribute_loss = balanced_loss(targets[: -config.held_out], visible[: -config.held_out]).to(device)
+
+    def write_results(folder: Path, state: Mapping[str, Any]) -> None:
+        save_clip(network, tokenizer, config, folder / "clip")
+        (folder / "metrics.json").write_text(json.dumps(state.get("metrics"), indent=1), encoding="utf-8")
+
+    run = Run(
+        out_dir,
+        accelerator,
+        modules=modules,
+        optimizers={"adam": optimizer},
+        length=config.steps,
+        counter="step",
+        write_results=write_results,
+        settings={name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
+    )
+    run.restore()
+    schedule = _one_cycle(optimizer, config, run.step)
+    order = BatchOrder(len(dataset) - config.held_out, config.batch_size, seed=config.seed, first_step=run.step)
+    for rows in order:
+        if run.is_done:
+            break
+        index = torch.tensor(sorted(rows))  # the order in which they lie on disk
+        source = step_generator(config.seed, run.step, 0, torch.device("cpu"))
         image = degrade(_images(dataset, index).to(device), source).contiguous(memory_format=torch.channels_last)
-        said, made, true = texts.of(index, step)
+        said, made, true = texts.of(index, run.step)
         tokens = tokens_of(tokenizer, said, config.context_length).to(device)
         with accelerator.autocast():
             seen, read = head(network.visual, image)
-            meant = _meaning(network, tokens, config)
+            meant = _meaning(network, tokens)
         seen, meant = F.normalize(seen.float(), dim=1), F.normalize(meant.float(), dim=1)
+        truth, shown = (values[index].repeat(2, 1).to(device) for values in (targets, visible))
         losses = {
             "contrastive": contrastive_loss(seen, meant, true.to(device), network.logit_scale),
             "pictures": anchors.pictures(seen, texts.known[index].to(device)),
             "texts": anchors.texts(meant, made.to(device)),
-            "attributes": attribute_loss(
-                read.float(), targets[index].repeat(2, 1).to(device), visible[index].repeat(2, 1).to(device), weights
-            ),
+            "attributes": attribute_loss(read.float(), truth, shown),
         }
         anchored = losses["pictures"] + losses["texts"]
         accelerator.backward(
             losses["contrastive"] + config.attribute_weight * losses["attributes"] + config.anchor_weight * anchored
         )
-        accelerator.clip_grad_norm_([*network.parameters(), *head.parameters()], 1.0)
+        accelerator.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         with torch.no_grad():
-            network.logit_scale.clamp_(0, 4.6)
-        recorder.add(**losses)
-        recorder.advance(1)
-        if step % config.log_every == 0 or step == config.steps:
-            recorder.write({"step": step})
-        if step % config.save_every == 0 and step < config.steps:
-            save_checkpoint(checkpoint, modules, {"adam": optimizer}, {"step": step, "settings": settings})
-    recorder.close()
-    network.eval()
-    save_clip(network, tokenizer, config, out_dir / "clip")
-    metrics = evaluate_clip(network, tokenizer, dataset, config)
-    (out_dir / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    checkpoint.unlink(missing_ok=True)
-    return network
+            network.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        run.note(**losses)
+        run.advance()
+
+        # Status, network and checkpoint.
+        if run.reaches(config.log_every):
+            run.log()
+        if run.is_done:
+            network.eval()
+            run.save({"metrics": evaluate_clip(network, tokenizer, dataset, config)})
+        elif run.reaches(config.save_every):
+            run.save()
+    run.close()
+    return network.eval()
 
 
-def _meaning(network: nn.Module, tokens: Tensor, config: ClipTraining) -> Tensor:
+def _one_cycle(optimizer: torch.optim.Optimizer, config: ClipTraining, step: int) -> Any:
+    """The schedule of learning rate and momentum, from that step on."""
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimiser made these steps before it was restored
+        for _ in range(step):
+            schedule.step()
+    return schedule
+
+
+def _meaning(network: nn.Module, tokens: Tensor) -> Tensor:
     """As `network.encode_text`, but only of as many places as the longest of the texts has, which is faster."""
     used = int((tokens != 0).sum(dim=1).max())
     x = network.token_embedding(tokens[:, :used]) + network.positional_embedding[:used]
     x = network.ln_final(network.transformer(x, attn_mask=network.attn_mask[:used, :used]))
     ends = (tokens != 0).sum(dim=1) - 1
     return x[torch.arange(len(x)), ends] @ network.text_projection
-
-
-def _orders(config: ClipTraining, dataset: RenderedPortraits, done: int) -> Iterator[list[int]]:
-    order = BatchOrder(len(dataset) - config.held_out, config.batch_size, seed=config.seed, first_step=done)
-    return (rows for rows, _ in zip(order, range(done, config.steps), strict=False))
 
 
 def _images(dataset: RenderedPortraits, index: Tensor) -> Tensor:

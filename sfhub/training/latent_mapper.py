@@ -6,9 +6,8 @@ pictures of the training are already kept to them (StyleFusion, Kafri et al., TO
 change one region), so the mapper need not learn what not to change.
 """
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -19,11 +18,12 @@ from sfhub.errors import InputError
 from sfhub.models.latent_mapper import LEVELS, MAPPER_STEP, LatentMapper
 from sfhub.text.encoder import TextEncoder
 from sfhub.training.data import BatchOrder
-from sfhub.training.recorder import Recorder
+from sfhub.training.run import Run
 
 __all__ = ["MapperTraining", "mapper_groups", "train_mapper"]
 
-logger = logging.getLogger(__name__)
+FREE_SETTINGS = ("log_every", "save_every")
+"""Settings that a training may change when it goes on."""
 
 
 @dataclass
@@ -35,6 +35,7 @@ class MapperTraining:
         learning_rate: of Adam; high, as the mapper's layers have a multiplier of 0.01.
         l2: weight of the squared length of the displacement per vector of W+, in its own unit.
         log_every: steps between two lines of `log.jsonl`.
+        save_every: steps between two checkpoints.
         seed: of the order of the codes and the network's first weights.
     """
 
@@ -43,6 +44,7 @@ class MapperTraining:
     learning_rate: float = 0.1
     l2: float = 0.02
     log_every: int = 10
+    save_every: int = 50
     seed: int = 0
 
 
@@ -74,7 +76,7 @@ def train_mapper(
     accelerator: Accelerator | None = None,
     callback: Callable[[dict[str, float]], None] | None = None,
 ) -> LatentMapper:
-    """Train a mapper, write it to `out_dir`, and return it in evaluation mode.
+    """Train a mapper, or go on where a checkpoint in `out_dir` left off; return it in evaluation mode.
 
     Args:
         config: settings.
@@ -83,18 +85,15 @@ def train_mapper(
         render: W+ codes `[B, L, D]` and their displacements -> pictures `[B, 3, H, W]` in [-1, 1], with gradients; kept
             to regions, if the edit is to be.
         encoder: of text and pictures.
-        out_dir: receives the mapper, and `log.jsonl`.
+        out_dir: receives the mapper, `log.jsonl` and the checkpoint.
         groups: of rows of W+; `mapper_groups` if None.
         accelerator: device.
         callback: gets every record of the log.
 
     Raises:
-        InputError: if there are fewer samples than a batch.
+        InputError: if there are fewer samples than a batch, or the checkpoint is of other settings.
     """
     accelerator = accelerator or Accelerator()
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    (out_dir / "log.jsonl").unlink(missing_ok=True)
     torch.manual_seed(config.seed)
     if len(w_plus) < config.batch_size:
         raise InputError(f"{len(w_plus)} samples are fewer than a batch of {config.batch_size}; take more.")
@@ -105,9 +104,21 @@ def train_mapper(
     mapper = mapper.to(accelerator.device).train()
     optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
     wanted = encoder.texts([text])[0]
-    recorder = Recorder(out_dir, accelerator, total=config.steps, initial=0, unit="step", callback=callback)
-    orders = BatchOrder(len(w_plus), config.batch_size, seed=config.seed)
-    for step, rows in zip(range(1, config.steps + 1), orders, strict=False):
+    run = Run(
+        out_dir,
+        accelerator,
+        modules={"mapper": mapper},
+        optimizers={"adam": optimizer},
+        length=config.steps,
+        counter="step",
+        write_results=lambda folder, state: mapper.save_pretrained(folder),
+        settings={name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS} | {"text": text},
+        callback=callback,
+    )
+    run.restore()
+    for rows in BatchOrder(len(w_plus), config.batch_size, seed=config.seed, first_step=run.step):
+        if run.is_done:
+            break
         codes = w_plus[rows].to(accelerator.device)
         displacement = MAPPER_STEP * mapper(codes)
         similarity = encoder.pictures(render(codes, displacement)) @ wanted
@@ -116,11 +127,11 @@ def train_mapper(
         accelerator.backward(losses["text"] + config.l2 * length)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        recorder.add(**losses)
-        recorder.advance(1)
-        if step % config.log_every == 0 or step == config.steps:
-            recorder.write({"step": step})
-    recorder.close()
-    mapper.eval().requires_grad_(False)
-    mapper.save_pretrained(out_dir)
-    return mapper
+        run.note(**losses)
+        run.advance()
+        if run.reaches(config.log_every):
+            run.log()
+        if run.reaches(config.save_every):
+            run.save()
+    run.close()
+    return mapper.eval().requires_grad_(False)

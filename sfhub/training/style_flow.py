@@ -8,7 +8,7 @@ bound. The linear map that reads attributes from W is fitted to the same samples
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,12 +18,17 @@ from torch import Tensor
 from sfhub.editing.spaces import CodeSpace, StyleSpace
 from sfhub.editing.style_flow import LAYERS, AttributeFlow, scaled_layers
 from sfhub.errors import InputError
-from sfhub.portraits.attributes import attribute_columns
-from sfhub.training.recorder import Recorder
+from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES, attribute_columns
+from sfhub.training.run import Run, step_generator
 
 __all__ = ["PORTRAIT_ATTRIBUTES", "FlowAttribute", "FlowTraining", "portrait_values", "train_style_flow"]
 
 logger = logging.getLogger(__name__)
+
+FREE_SETTINGS = ("log_every", "save_every")
+"""Settings that a training may change when it goes on."""
+
+MAX_GRADIENT = 5.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class FlowTraining:
         tolerance: of the solver while training.
         official_layers: whether an edit reaches the paper's layers only, scaled; all if not.
         log_every: steps between two lines of `log.jsonl`.
+        save_every: steps between two checkpoints.
         seed: of everything random.
     """
 
@@ -78,6 +84,7 @@ class FlowTraining:
     tolerance: float = 1e-3
     official_layers: bool = True
     log_every: int = 25
+    save_every: int = 250
     seed: int = 0
 
 
@@ -87,11 +94,9 @@ def portrait_values(vectors: Tensor) -> Tensor:
     Kinds, which a parser gives as logits, become shares first.
     """
     shares = vectors.clone()
-    places = {}
-    for name, columns in attribute_columns().items():
+    for columns in attribute_columns().values():
         if columns.stop - columns.start > 1:
             shares[:, columns] = vectors[:, columns].softmax(dim=1)
-        places[name] = columns
     return torch.stack(
         [
             sum(w * shares[:, _place(column)] for column, w in each.columns.items())
@@ -102,8 +107,6 @@ def portrait_values(vectors: Tensor) -> Tensor:
 
 
 def _place(column: str) -> int:
-    from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
-
     return ATTRIBUTE_VECTOR_NAMES.index(column)
 
 
@@ -118,59 +121,66 @@ def train_style_flow(
     accelerator: Accelerator | None = None,
     callback: Callable[[dict[str, float]], None] | None = None,
 ) -> AttributeFlow:
-    """Train a flow, write it to `out_dir`, and return it in evaluation mode.
+    """Train a flow, or go on where a checkpoint in `out_dir` left off; return it in evaluation mode.
 
     Args:
         config: settings.
         space: of the generator.
         w: W codes of samples, `[N, w_dim]`.
         values: their attributes, `[N, C]`.
-        out_dir: receives the component, and `log.jsonl`.
+        out_dir: receives the component, `log.jsonl` and the checkpoint.
         attributes: names and layers of the C attributes.
         accelerator: device.
         callback: gets every record of the log.
 
     Raises:
-        InputError: if there are fewer samples than a batch, or an attribute never varies.
+        InputError: if there are fewer samples than a batch, or an attribute never varies, or the checkpoint is of other
+            settings.
     """
     accelerator = accelerator or Accelerator()
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    (out_dir / "log.jsonl").unlink(missing_ok=True)
     if len(w) < config.batch_size:
         raise InputError(f"{len(w)} samples are fewer than a batch of {config.batch_size}; take more.")
-    scale = values.std(dim=0)
-    flat = [name for name, each in zip(attributes, scale.tolist(), strict=True) if each < 1e-6]
+    flat = [name for name, each in zip(attributes, values.std(dim=0).tolist(), strict=True) if each < 1e-6]
     if flat:
         raise InputError(f"All samples have the same {flat[0]!r}, so nothing can be learned of it; take more samples.")
     torch.manual_seed(config.seed)
+    device = accelerator.device
     component = _component(config, space, values, attributes)
     _fit_reader(component, w, values)
-    device = accelerator.device
     component, w, values = component.to(device), w.to(device), values.to(device)
     flow, spread = component.flow.train(), config.noise * w.std(dim=0).mean()
     optimizer = torch.optim.Adam(flow.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-    draw = torch.Generator().manual_seed(config.seed)
-    recorder = Recorder(out_dir, accelerator, total=config.steps, initial=0, unit="step", callback=callback)
-    for step in range(1, config.steps + 1):
+    run = Run(
+        out_dir,
+        accelerator,
+        modules={"flow": component},
+        optimizers={"adam": optimizer},
+        length=config.steps,
+        counter="step",
+        write_results=lambda folder, state: component.save_pretrained(folder),
+        settings={name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
+        callback=callback,
+    )
+    run.restore()
+    while not run.is_done:
+        optimizer.param_groups[0]["lr"] = config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * run.share))
+        draw = step_generator(config.seed, run.step, 0, torch.device("cpu"))
         rows = torch.randint(len(w), (config.batch_size,), generator=draw)
         code = w[rows] + spread * torch.randn(config.batch_size, w.shape[1], generator=draw).to(device)
         probe = torch.randint(0, 2, code.shape, generator=draw).to(code) * 2 - 1
         loss = -flow.log_likelihood(code, values[rows], probe, config.tolerance).mean() / w.shape[1]
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(flow.parameters(), 5.0)
+        accelerator.clip_grad_norm_(flow.parameters(), MAX_GRADIENT)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        schedule.step()
-        recorder.add(bits=loss / math.log(2))
-        recorder.advance(1)
-        if step % config.log_every == 0 or step == config.steps:
-            recorder.write({"step": step})
-    recorder.close()
-    component.eval()
-    component.to("cpu").save_pretrained(out_dir)
-    return component
+        run.note(bits=loss / math.log(2))
+        run.advance()
+        if run.reaches(config.log_every):
+            run.log()
+        if run.reaches(config.save_every):
+            run.save()
+    run.close()
+    return component.eval()
 
 
 def _component(

@@ -1,13 +1,17 @@
 """Training a CLIP on portraits: which text is true of which picture, exact resume, a folder that open_clip opens."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sfhub.errors import InputError
 from sfhub.portraits.statements import FALSE, STATEMENTS, TRUE, UNCLEAR
 from sfhub.text.encoder import TextEncoder
-from sfhub.training.clip import CHECKPOINT, ClipTraining, SpokenPortraits, train_clip
+from sfhub.training.clip import ClipTraining, SpokenPortraits, train_clip
 from sfhub.training.clip_losses import Anchors, contrastive_loss, matches
+from sfhub.training.run import is_under_way
 
 SMALL = ClipTraining(
     steps=6,
@@ -62,33 +66,36 @@ def test_anchors_are_near_what_they_stand_for():
     assert torch.isfinite(anchors.pictures(meant, known[:1]))
 
 
-def test_a_stopped_training_ends_as_one_that_was_not(renders, tmp_path):
-    whole = train_clip(SMALL, renders, tmp_path / "whole").state_dict()
+class Killed(Exception):
+    pass
 
-    class Stopped(Exception):
-        pass
+
+def stopped_in_the_middle(renders, folder):
+    """A training that is killed while it measures its last step."""
 
     def stop(*_):
-        raise Stopped
+        raise Killed
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr("sfhub.training.clip.save_clip", stop)
-        train_clip(SMALL, renders, tmp_path / "parts")
-    assert (tmp_path / "parts" / CHECKPOINT).is_file()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("sfhub.training.clip.evaluate_clip", stop)
+        train_clip(SMALL, renders, folder)
+    assert is_under_way(folder)
+
+
+def test_a_stopped_training_ends_as_one_that_was_not(renders, tmp_path):
+    whole = train_clip(SMALL, renders, tmp_path / "whole").state_dict()
+    stopped_in_the_middle(renders, tmp_path / "parts")
     again = train_clip(SMALL, renders, tmp_path / "parts").state_dict()
     assert all(torch.equal(whole[key], again[key]) for key in whole)
     encoder = TextEncoder.open(tmp_path / "parts" / "clip")
     assert encoder.dim == 16 and encoder.size == 32
-    assert (tmp_path / "parts" / "metrics.json").is_file()
+    assert json.loads((tmp_path / "parts" / "metrics.json").read_text())["statements"]
 
 
 def test_a_checkpoint_of_other_settings_is_refused(renders, tmp_path):
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("sfhub.training.clip.save_clip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        train_clip(SMALL, renders, tmp_path)
-    other = ClipTraining(**{**vars(SMALL), "learning_rate": 1e-4})
-    with pytest.raises(InputError, match="other settings"):
-        train_clip(other, renders, tmp_path)
+    stopped_in_the_middle(renders, tmp_path)
+    with pytest.raises(InputError, match="another learning_rate"):
+        train_clip(replace(SMALL, learning_rate=1e-4), renders, tmp_path)
 
 
 def test_every_second_portrait_has_rare_colours(renders):
