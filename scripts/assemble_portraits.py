@@ -18,6 +18,7 @@ from sfhub.pipelines import open_pipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.regions.catalog import RegionCatalog
 from sfhub.regions.hub_parser import open_parser
+from sfhub.text.relevance import TextRelevance
 
 BUILT_IN = Path(__file__).parents[1] / "sfhub" / "portraits" / "weights"
 
@@ -27,6 +28,7 @@ def main(
     parser: Annotated[Path, typer.Option(help="Folder of the portrait parser.")],
     catalog: Annotated[Path, typer.Option(help="Folder of the region catalog.")],
     fusion: Annotated[Path | None, typer.Option(help="Folder of the fusion hierarchy, if there is one.")] = None,
+    text_relevance: Annotated[Path | None, typer.Option(help="Folder of the text directions' relevance.")] = None,
     card: Annotated[Path | None, typer.Option(help="Model card to put beside the weights.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pipeline.")] = BUILT_IN,
 ) -> None:
@@ -43,6 +45,7 @@ def main(
         catalog=RegionCatalog.from_pretrained(catalog),
         parser=open_parser(parser).half(),
         fusion=None if fusion is None else FusionHierarchy.from_pretrained(fusion).eval().half(),
+        text_relevance=None if text_relevance is None else TextRelevance.from_pretrained(text_relevance).eval(),
     )
     pipe.save_pretrained(out)
     if card is not None:

@@ -17,11 +17,13 @@ from sfhub.images.color import color_difference
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.pipelines.hub import ALIASES
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
+from sfhub.text.relevance import TextRelevance
 
 
 def main(
     generator: Annotated[Path, typer.Option(help="Folder of the generator.")],
     name: Annotated[str, typer.Option(help="Which built-in model it becomes.")] = "portraits-semantic",
+    text_relevance: Annotated[Path | None, typer.Option(help="Folder of the text directions' relevance.")] = None,
     card: Annotated[Path | None, typer.Option(help="Model card to put beside the weights.")] = None,
     out: Annotated[Path | None, typer.Option(help="Another folder for the pipeline.")] = None,
 ) -> None:
@@ -34,7 +36,10 @@ def main(
         before = G(z, truncation_psi=0.7).image.clamp(-1, 1)
         after = G.half().float()(z, truncation_psi=0.7).image.clamp(-1, 1)
     logging.info("Half precision changes pictures by %.4f Delta E on average.", color_difference(before, after).mean())
-    SemanticStyleGANPipeline(generator=G.half()).save_pretrained(out)
+    SemanticStyleGANPipeline(
+        generator=G.half(),
+        text_relevance=None if text_relevance is None else TextRelevance.from_pretrained(text_relevance).eval(),
+    ).save_pretrained(out)
     if card is not None:
         (out / "README.md").write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

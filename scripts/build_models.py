@@ -44,6 +44,12 @@ SMALL_SEMANTIC = (
     """ --set 'discriminator_channels={"4": 16, "8": 16, "16": 16, "32": 16}'"""
 )
 
+SMALL_CLIP = (
+    "--set steps=2 --set batch_size=8 --set held_out=16 --set vocabulary=200 --set embed_dim=16 --set image_size=32"
+    " --set image_width=4 --set text_width=16 --set text_heads=2 --set text_layers=1"
+)
+TEXT_DIRECTIONS = "scripts/measure_text_directions.py --basis w --encoder {out}/clip/clip --named portraits"
+
 
 def shipped(preset: str) -> list[Stage]:
     """The stages that make what is in the package, each after those it needs."""
@@ -88,10 +94,25 @@ def shipped(preset: str) -> list[Stage]:
             " --set resolution=32",
         ),
         Stage(
+            "clip",
+            "scripts/train_clip.py --out {here}",
+            result="clip",
+            fast=f"--renders 64 {SMALL_CLIP}",
+            gigabytes=0.6,
+            install="sfhub/portraits/clip_weights",
+        ),
+        Stage(
+            "text-portraits",
+            f"{TEXT_DIRECTIONS} --model {{out}}/portraits-generator/ema --out {{here}}",
+            needs=("portraits-generator", "clip"),
+            fast="--images 2 --samples 16",
+        ),
+        Stage(
             "portraits-assembled",
             "scripts/assemble_portraits.py --generator {out}/portraits-generator/ema --parser {out}/parser"
-            " --catalog {out}/catalog --fusion {out}/fusion/hierarchy --out {here}",
-            needs=("portraits-generator", "parser", "catalog", "fusion"),
+            " --catalog {out}/catalog --fusion {out}/fusion/hierarchy --text-relevance {out}/text-portraits"
+            " --out {here}",
+            needs=("portraits-generator", "parser", "catalog", "fusion", "text-portraits"),
         ),
         Stage(
             "portraits",
@@ -129,9 +150,16 @@ def shipped(preset: str) -> list[Stage]:
             gigabytes=1.5,
         ),
         Stage(
+            "text-semantic",
+            f"{TEXT_DIRECTIONS} --model {{out}}/semantic-128/ema --out {{here}}",
+            needs=("semantic-128", "clip"),
+            fast="--images 2 --samples 16",
+        ),
+        Stage(
             "semantic-assembled",
-            "scripts/assemble_semantic_portraits.py --generator {out}/semantic-128/ema --out {here}",
-            needs=("semantic-128",),
+            "scripts/assemble_semantic_portraits.py --generator {out}/semantic-128/ema"
+            " --text-relevance {out}/text-semantic --out {here}",
+            needs=("semantic-128", "text-semantic"),
         ),
         Stage(
             "portraits-semantic",

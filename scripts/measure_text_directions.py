@@ -22,6 +22,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the relevance.")],
     model: Annotated[str, typer.Option(help="Alias, folder or Hub id of the model.")] = "portraits",
     encoder: Annotated[str, typer.Option(help="Text encoder: a name, a folder or a Hub id.")] = PORTRAITS,
+    named: Annotated[str | None, typer.Option(help="What to call the encoder, for a folder that will move.")] = None,
     basis: Annotated[str, typer.Option(help="s, channels of S as in the paper, or w, dimensions of W.")] = "s",
     images: Annotated[int, typer.Option(help="Pictures per channel.")] = 16,
     samples: Annotated[int, typer.Option(help="Codes for the spread of the channels.")] = 2_000,
@@ -33,6 +34,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     pipe = open_pipeline(model)
     opened = pipe.use_text_encoder(encoder)
+    opened.name = named or opened.name
     z = torch.randn(samples, pipe.generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         w_plus = pipe.generator.mapping(z)

@@ -189,6 +189,20 @@ def edit(
             "region if none is given. May be repeated; edits are put on one after the other.",
         ),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT[=STRENGTH][@REGION]",
+            help="What the picture should show, in words, such as 'a green hat'; where as for --edit, or by itself "
+            "where the text is about. May be repeated; texts follow after edits.",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="What understands texts: a CLIP of open_clip by name, folder or Hub id; the model's own if none."
+        ),
+    ] = None,
     directions: Annotated[
         list[Path] | None,
         typer.Option(help="Public file of directions (InterFaceGAN, GANSpace) whose edits can be used too."),
@@ -206,14 +220,20 @@ def edit(
     device: Device = "cpu",
 ) -> None:
     """Change something that has a name, and only where it is meant to show."""
-    wanted = [parse_edit(text) for text in edit or ()]
+    wanted = [(False, *parse_edit(each)) for each in edit or ()]
+    wanted += [(True, *parse_edit(each, "--text", "'a hat', 'a hat=1.5' or 'a hat=1.5@hat'")) for each in text or ()]
     if not wanted:
-        raise InputError("No edit was given; add --edit smile, say, and see `sfhub edits` for the names.")
+        raise InputError(
+            "No edit was given; add --edit smile, say, and see `sfhub edits` for the names, or --text 'a green hat'."
+        )
     pipe = _load(model, revision, device)
+    if encoder is not None:
+        pipe.use_text_encoder(encoder)
     others = {each.name: each for each in _foreign_edits(pipe, directions or ())}
     picture = _picture(pipe, base, psi, others.values())
-    for name, strength, region in wanted:
-        picture = pipe.edit(picture, others.get(name, name), strength, region, lock=lock, method=method)
+    for is_text, name, strength, region in wanted:
+        change, what = (pipe.edit_text, name) if is_text else (pipe.edit, others.get(name, name))
+        picture = change(picture, what, strength, region, lock=lock, method=method)
         if picture.outside is not None:
             share, mean = picture.outside.share, picture.outside.mean
             typer.echo(f"{name}: {share:.0%} of the pixels outside changed, by {mean:.1f} of 255 on average", err=True)
@@ -325,7 +345,9 @@ def parse_strengths(texts: Sequence[str], regions: Sequence[str]) -> dict[str, f
     return strengths
 
 
-def parse_edit(text: str) -> tuple[str, float, str | list[str] | None]:
+def parse_edit(
+    text: str, option: str = "--edit", example: str = "smile, smile=1.5 or smile=1.5@mouth"
+) -> tuple[str, float, str | list[str] | None]:
     """`smile=1.5@mouth+eyes` -> name, strength (1 if none is given), and region as `pipe.edit` takes it.
 
     Raises:
@@ -336,9 +358,9 @@ def parse_edit(text: str) -> tuple[str, float, str | list[str] | None]:
     try:
         strength = float(number) if equals else 1.0
     except ValueError as error:
-        raise InputError(f"--edit {text!r} cannot be read; write it as smile, smile=1.5 or smile=1.5@mouth.") from error
+        raise InputError(f"{option} {text!r} cannot be read; write it as {example}.") from error
     if not name or (at and not where):
-        raise InputError(f"--edit {text!r} cannot be read; write it as smile, smile=1.5 or smile=1.5@mouth.")
+        raise InputError(f"{option} {text!r} cannot be read; write it as {example}.")
     if not at:
         return name, strength, "default"
     return name, strength, None if where == EVERYWHERE else where.split("+")

@@ -11,6 +11,7 @@ from scripts import build_models
 from sfhub import open_pipeline
 from sfhub.errors import InputError
 from sfhub.pipelines.hub import ALIASES
+from sfhub.text.encoder import SHIPPED as SHIPPED_CLIP
 from sfhub.training.guided import PRESETS
 
 SCRIPT = Path(build_models.__file__)
@@ -70,6 +71,7 @@ def test_what_is_built_is_what_the_package_opens():
         stage.name: build_models.ROOT / stage.install for stage in build_models.shipped("cpu") if stage.install
     }
     assert installed.pop("judge") == SCRIPT.parent / "portraits_judge"
+    assert installed.pop("clip") == SHIPPED_CLIP
     assert installed == ALIASES
 
 
