@@ -222,7 +222,7 @@ def _channels(space: CodeSpace, basis: str, values: Tensor) -> Tensor:
     if basis not in BASES:
         raise InputError(f"There is no basis {basis!r} for text directions; choose one of {', '.join(BASES)}.")
     varies = values.std(dim=0) > 1e-5
-    if basis == "s":
-        names = [name for name, width in space.layers for _ in range(width)]
-        varies &= torch.tensor([not name.startswith("to_rgb") for name in names], device=varies.device)
+    if basis == "s" and isinstance(space, StyleSpace):
+        for entry in space.generator.style_layout:
+            varies[entry.start : entry.stop] &= entry.kind != "to_rgb"
     return varies.nonzero()[:, 0]
