@@ -4,6 +4,7 @@
     $evaluate strips  --model portraits --out runs/evaluation    # every edit over its range, global beside constrained
     $evaluate effects --model portraits --out runs/evaluation    # gain, of the drawn gain, attributes kept, outside
     $evaluate curves  --model portraits --out runs/evaluation    # preservation against gain (SemanticStyleGAN, fig. 10)
+    $evaluate intervention --normals runs/sparse --out runs/evaluation    # Style Intervention's tables 1 and 2
 
 The paper's figure takes 200 portraits: --count 200.
 """
@@ -15,8 +16,16 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from sfhub.metrics.edits import CONSTRAINED, GLOBAL, edit_curve, measure_edits, named_scores
-from sfhub.metrics.edits_report import save_curves, save_effects, save_strips
+from sfhub.editing.directions import EditDirections
+from sfhub.metrics.edits import (
+    CONSTRAINED,
+    GLOBAL,
+    compare_intervention,
+    edit_curve,
+    measure_edits,
+    named_scores,
+)
+from sfhub.metrics.edits_report import save_comparison, save_curves, save_effects, save_strips
 from sfhub.pipelines.edits import EditingPipeline
 from sfhub.pipelines.families import open_pipeline
 from sfhub.portraits.parser import PortraitParser
@@ -89,6 +98,29 @@ def curves(
         for way in (GLOBAL, CONSTRAINED)
     ]
     logging.info("Saved to %s:\n%s", out, save_curves(found, out, model=model, count=count, seed=seed))
+
+
+@app.command()
+def intervention(
+    out: Out,
+    normals: Annotated[Path, typer.Option(help="What scripts/train_directions.py --sparse-out wrote.")],
+    model: Model = "portraits",
+    parser: Reader = None,
+    edit: Edits = None,
+    count: Count = 4,
+    seed: Seed = 5000,
+    device: Device = "cpu",
+) -> None:
+    """Compare Style Intervention with edits in W, and show how separable attributes are in S."""
+    pipe, reader = _open(model, parser, device)
+    planes = dict(EditDirections.from_pretrained(normals).items())
+    known = [name for name in edit or ("smile", "glasses") if name in planes]
+    pictures = pipe.sample(list(range(seed, seed + count)))
+    found = {
+        score.name: compare_intervention(pipe, reader, score, planes[score.name], pictures)
+        for score in named_scores(pipe, known)
+    }
+    logging.info("Saved to %s:\n%s", out, save_comparison(found, planes, out, model=model, count=count, seed=seed))
 
 
 if __name__ == "__main__":

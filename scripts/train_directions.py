@@ -26,6 +26,9 @@ def main(
     model: Annotated[str, typer.Option(help="Built-in model, model folder, or repo id on the Hub.")] = "portraits",
     parser: Annotated[Path | None, typer.Option(help="Folder of the parser; that of portraits if not given.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a setting, such as pictures=500.")] = [],  # noqa: B006
+    sparse_out: Annotated[
+        Path | None, typer.Option(help="Folder for the sparse normals in S that Style Intervention takes.")
+    ] = None,
     model_out: Annotated[Path | None, typer.Option(help="Folder for the model with the component.")] = None,
     device: Annotated[str, typer.Option(help="Where to compute, such as cpu or cuda.")] = "cpu",
 ) -> None:
@@ -33,7 +36,9 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     pipe = open_pipeline(model).to_device(device)
     reader = open_pipeline("portraits").parser if parser is None else PortraitParser.from_pretrained(parser)
-    component = train_directions(pipe, reader.float().to(device).eval(), out, with_settings(DirectionTraining(), set_))
+    component = train_directions(
+        pipe, reader.float().to(device).eval(), out, with_settings(DirectionTraining(), set_), sparse_out=sparse_out
+    )
     if model_out is not None:
         copy_with_component(resolve(model), model_out, "directions", component)
 

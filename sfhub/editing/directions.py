@@ -51,6 +51,8 @@ class EditDirections(ModelMixin, ConfigMixin):
         shapes = {"z": (z_dim,), "w": (w_dim,), "w+": (num_ws, w_dim), "s": (size,)}
         for k, record in enumerate(edits):
             self.register_buffer(f"vector_{k:03}", torch.zeros(shapes[record["space"]]))
+            if record.get("beyond"):
+                self.register_buffer(f"beyond_{k:03}", torch.zeros(size))
 
     @classmethod
     def of(cls, edits: Sequence[Direction], space: CodeSpace) -> "EditDirections":
@@ -71,6 +73,8 @@ class EditDirections(ModelMixin, ConfigMixin):
         )
         for k, edit in enumerate(edits):
             getattr(made, f"vector_{k:03}").copy_(edit.vector)
+            if edit.beyond is not None:
+                getattr(made, f"beyond_{k:03}").copy_(edit.beyond)
         return made.eval()
 
     def check_space(self, space: CodeSpace) -> None:
@@ -91,4 +95,5 @@ class EditDirections(ModelMixin, ConfigMixin):
     def items(self) -> Iterator[tuple[str, Direction]]:
         """Names and edits."""
         for k, record in enumerate(self.config.edits):
-            yield record["name"], Direction.from_record(record, getattr(self, f"vector_{k:03}"))
+            vector, beyond = (getattr(self, f"{what}_{k:03}", None) for what in ("vector", "beyond"))
+            yield record["name"], Direction.from_record(record, vector, beyond)

@@ -47,6 +47,9 @@ class Edit(ABC):
     region: str | tuple[str, ...] | None
     range: tuple[float, float]
 
+    keeps_to_region: bool = False
+    """Whether it shows in its region alone by itself, so that nothing has to keep it there."""
+
     @abstractmethod
     def apply(self, space: CodeSpace, code: "Code", strength: float) -> "Code":
         """The edited code, for the whole picture; `code` itself if the strength is 0.
@@ -108,6 +111,8 @@ class Direction(Edit):
             is measured and strength t goes the share t of the way to the target (as the official GANSpace edits do for
             t = 1).
         about: what is known of it, plain data: how it was found, what was measured.
+        beyond: in space s, what strengths above 1 (or below -1) add instead of the vector `[S]`: an edit that Style
+            Intervention found for its region, which goes on along the classifier's normal alone (fig. 5 of that paper).
     """
 
     name: str
@@ -118,6 +123,7 @@ class Direction(Edit):
     layers: tuple[int, ...] | None = None
     coordinate: Coordinate | None = None
     about: Mapping[str, Any] | None = None
+    beyond: Tensor | None = None
 
     def __post_init__(self):
         dims = {"z": 1, "w": 1, "w+": 2, "s": 1}.get(self.space)
@@ -133,6 +139,13 @@ class Direction(Edit):
             raise InputError(f"Edit {self.name!r} has the range {low} to {high}; give two numbers around 0.")
         if self.coordinate is not None and self.space != "w":
             raise InputError(f"Edit {self.name!r} goes to a coordinate in space {self.space}; that takes space w.")
+        if self.beyond is not None and (self.space != "s" or self.beyond.shape != self.vector.shape):
+            raise InputError(f"Edit {self.name!r} goes on beyond 1 by another vector; that takes two of space s.")
+
+    @property
+    def keeps_to_region(self) -> bool:
+        """As of every `Edit`."""
+        return self.beyond is not None
 
     def shape(self, space: CodeSpace) -> tuple[int, ...]:
         """The shape that its vector has to have for a generator."""
@@ -160,6 +173,9 @@ class Direction(Edit):
         if strength == 0:
             return code
         vector = self.vector.to(code.s)
+        if self.beyond is not None:
+            inside = min(max(strength, -1.0), 1.0)
+            return space.shifted(code, inside * vector + (strength - inside) * self.beyond.to(code.s))
         if self.space == "s":
             return space.shifted(code, strength * vector)
         if self.space == "z":
@@ -204,10 +220,11 @@ class Direction(Edit):
             "layers": None if self.layers is None else list(self.layers),
             "coordinate": None if target is None else [target.target, target.mean, target.std],
             "about": dict(self.about or {}),
+            "beyond": self.beyond is not None,
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], vector: Tensor) -> "Direction":
+    def from_record(cls, record: Mapping[str, Any], vector: Tensor, beyond: Tensor | None = None) -> "Direction":
         """The inverse of `record`."""
         region, layers, target = (record.get(key) for key in ("region", "layers", "coordinate"))
         low, high = record["range"]
@@ -220,13 +237,16 @@ class Direction(Edit):
             layers=None if layers is None else tuple(layers),
             coordinate=None if target is None else Coordinate(*map(float, target)),
             about=record.get("about"),
+            beyond=beyond,
         )
 
     def digest(self) -> str:
         """As `Edit.digest`; the region and what is said about it do not count."""
         record = {key: value for key, value in self.record().items() if key not in ("region", "about")}
         digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-        digest.update(self.vector.detach().cpu().float().contiguous().numpy().tobytes())
+        for vector in (self.vector, self.beyond):
+            if vector is not None:
+                digest.update(vector.detach().cpu().float().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -252,6 +272,8 @@ def check_record(record: Any, num_ws: int) -> None:
         "layers": layers is None or _are_layers(layers, num_ws),
         "coordinate": target is None or _are_numbers(target, 3),
         "about": isinstance(record.get("about") or {}, Mapping),
+        "beyond": isinstance(record.get("beyond", False), bool)
+        and not (record.get("beyond") and record["space"] != "s"),
     }
     wrong = next((key for key, right in checks.items() if not right), None)
     if wrong is not None:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sfhub.editing.edits import as_names
+from sfhub.editing.edits import Direction, as_names
+from sfhub.editing.intervention import InterventionSettings
 from sfhub.errors import InputError
 from sfhub.images.pixels import to_tensor
 from sfhub.portraits.attributes import ATTRIBUTES, attribute_columns
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CONSTRAINED",
     "GLOBAL",
+    "INTERVENTION",
     "LOCKED",
+    "Compared",
     "Curve",
     "Effect",
+    "compare_intervention",
     "draw_edit",
     "edit_curve",
     "measure_edits",
@@ -44,6 +48,9 @@ __all__ = [
 
 GLOBAL, CONSTRAINED, LOCKED = WAYS = ("global", "constrained", "locked")
 """An edit of the whole picture; kept to its region; kept there with a lock."""
+
+INTERVENTION = "intervention"
+"""Style Intervention, solved for each picture."""
 
 KEPT = 0.5
 """An attribute is kept if its reading moves by less than so many standard deviations, or stays the same choice."""
@@ -174,6 +181,66 @@ def measure_edits(
                 )
             )
     return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One way of making an edit, beside others (Style Intervention, table 2).
+
+    Attributes:
+        way: `global`, `constrained`, or `intervention`.
+        gain: in the score, in standard deviations.
+        mse, outside: mean squared difference in [0, 1] of whole pictures and outside the region.
+        identity: mean cosine of the parser's features before and after, which stands in for a face recogniser's.
+    """
+
+    way: str
+    gain: float
+    mse: float
+    outside: float
+    identity: float
+
+
+@torch.no_grad()
+def compare_intervention(
+    pipe: "EditingPipeline",
+    parser: PortraitParser,
+    score: NamedScore,
+    normal: Direction,
+    pictures: Sequence["Sample"],
+    settings: InterventionSettings | None = None,
+) -> list[Compared]:
+    """Style Intervention beside the edit in W, on the whole picture and kept to its region, at one strength."""
+    edit = pipe.edits[score.name]
+    high = edit.range[1]
+    solved = [
+        pipe.intervene(each, score.name, normal, strength=high, settings=settings)
+        for each in tqdm(pictures, desc="Solve", delay=1)
+    ]
+    made = {way: put_on(pipe, pictures, score.name, high, way) for way in (GLOBAL, CONSTRAINED)} | {
+        INTERVENTION: solved
+    }
+    before, looks = read(parser, pictures), _features(parser, pictures)
+    unit = score.score(before).std()
+    found = []
+    for way, edited in made.items():
+        errors = []
+        for base, each in zip(pictures, edited, strict=True):
+            error = (to_tensor(base.image) - to_tensor(each.image)).square().mean(dim=0).numpy() / 4
+            regions = as_names(edit.region)
+            outside = np.ones_like(error, dtype=bool)
+            if regions is not None:
+                outside = ~pipe.region_mask(regions, [(one.image, one.code) for one in (base, each)])
+            errors.append((error.mean(), error[outside].mean()))
+        gain = float((score.score(read(parser, edited)) - score.score(before)).mean() / unit)
+        identity = float(torch.cosine_similarity(looks, _features(parser, edited)).mean())
+        found.append(Compared(way, gain, *(float(x) for x in np.mean(errors, axis=0)), identity))
+    return found
+
+
+def _features(parser: PortraitParser, pictures: Sequence["Sample"]) -> Tensor:
+    pixels = torch.stack([to_tensor(sample.image) for sample in pictures])
+    return parser(pixels.to(parser.device, parser.dtype)).features.float().cpu()
 
 
 def put_on(

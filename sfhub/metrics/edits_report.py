@@ -1,21 +1,22 @@
 """Pictures, tables and JSON of what `sfhub.metrics.edits` measures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from sfhub.metrics.edits import CONSTRAINED, GLOBAL, Curve, Effect, put_on
+from sfhub.editing.edits import Direction
+from sfhub.metrics.edits import CONSTRAINED, GLOBAL, Compared, Curve, Effect, put_on
 from sfhub.metrics.figures import make_folder, make_panels, markdown, name_row, pixels, save_figure
 
 if TYPE_CHECKING:
     from sfhub.pipelines.edits import EditingPipeline
     from sfhub.pipelines.sample import Sample
 
-__all__ = ["save_curves", "save_effects", "save_strips"]
+__all__ = ["save_comparison", "save_curves", "save_effects", "save_strips"]
 
 
 def save_curves(curves: Sequence[Curve], out: str | Path, **about: object) -> str:
@@ -80,6 +81,28 @@ def save_effects(effects: Sequence[Effect], out: str | Path, **about: object) ->
     table = markdown(header, lines)
     (out / "edit_effects.md").write_text(table)
     return table
+
+
+def save_comparison(
+    found: Mapping[str, Sequence[Compared]], normals: Mapping[str, Direction], out: str | Path, **about: object
+) -> str:
+    """Write intervention.json and intervention.md: tables 1 (accuracy, sparsity) and 2 of Style Intervention."""
+    out = make_folder(out)
+    first = [
+        (name, *(f"{100 * normal.about[key]:.1f}%" for key in ("train", "validation", "sparsity")))
+        for name, normal in normals.items()
+    ]
+    second = [
+        (name, each.way, f"{each.gain:.2f}", f"{each.mse:.5f}", f"{each.outside:.5f}", f"{each.identity:.3f}")
+        for name, rows in found.items()
+        for each in rows
+    ]
+    header = ("edit", "way", "gain", "MSE", "MSE outside", "identity (cosine of the parser's features)")
+    text = markdown(("attribute", "train", "validation", "sparsity"), first) + "\n" + markdown(header, second)
+    (out / "intervention.md").write_text(text)
+    rows = {name: [asdict(each) for each in compared] for name, compared in found.items()}
+    (out / "intervention.json").write_text(json.dumps({"about": about, "compared": rows}, indent=1))
+    return text
 
 
 @torch.no_grad()

@@ -2,27 +2,32 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
-from sfhub.editing.edits import Edit, as_names, find_edit
+from sfhub.editing.edits import Direction, Edit, as_names, find_edit
+from sfhub.editing.intervention import InterventionSettings, intervene
 from sfhub.errors import InputError
 from sfhub.images.lock import OutsideChange, outside_change
+from sfhub.images.pixels import to_pil
 from sfhub.pipelines.generator import GeneratorPipeline, Samples, as_list
 from sfhub.pipelines.sample import Sample
 from sfhub.steps.assets import EditAsset
 from sfhub.steps.code import Code
-from sfhub.steps.edit import EditStep, constraints_of
+from sfhub.steps.edit import BY_FUSION, BY_ITSELF, EditStep, constraints_of
 
 __all__ = ["DEFAULT", "EditingPipeline"]
 
 DEFAULT = "default"
 """Stands for the region that an edit names itself."""
+
+BACKGROUND = "background"
+"""The one region that is not the foreground."""
 
 REMEMBERED = 64
 """Masks of regions that are kept: those of the picture under a slider are asked for again and again."""
@@ -100,11 +105,91 @@ class EditingPipeline(GeneratorPipeline):
                 f"No region was named; choose from {', '.join(self.regions)}, or give None for everything."
             )
         ways = constraints_of(self)
-        constraint = None if regions is None else method or (ways[0] if ways else "fusion")
+        best = BY_ITSELF if found.keeps_to_region and region == DEFAULT else ways[0] if ways else BY_FUSION
+        constraint = None if regions is None else method or best
         foreign = None if own else EditAsset.of(found)
         lock = bool(lock) and regions is not None
         step = EditStep(found.name, found.clamped(strength), regions, constraint, lock, foreign)
         return step, () if own else (found,)
+
+    def intervention(
+        self,
+        sample: Sample,
+        edit: str | Edit,
+        normal: Direction,
+        region: str | Sequence[str] | Literal["default"] | None = DEFAULT,
+        *,
+        strength: float = 2.0,
+        settings: InterventionSettings | None = None,
+        on_layer: Callable[[int, Image.Image], bool] | None = None,
+    ) -> Direction:
+        """Find which style channels an edit may move in a picture so that it shows in its region alone.
+
+        *Style Intervention* (Xu et al., 2020), see `sfhub.editing.intervention`. What is found is an edit of its own,
+        which can be put on with `edit`, on this picture as on others, and shared in a component. Its strength 1 is what
+        was solved, 0 the picture itself; above 1 only the classifier's part grows (fig. 5).
+
+        Args:
+            sample: a picture of this model.
+            edit: one in Z or W.
+            normal: of a sparse classifier in S, from `sfhub.training.directions.sparse_normals`.
+            region: where it may show; the edit's own if not given; None for all but the background, as for age.
+            strength: of `edit`.
+            settings: of the solver; the paper's weights if None.
+            on_layer: told the number of the layer just solved and the picture so far; returning False ends it there.
+
+        Raises:
+            InputError: for an unknown edit or region, or a model without style channels.
+        """
+        if not hasattr(self.generator, "style_layout"):
+            raise InputError(
+                "Style Intervention weighs the style channels of a StyleGAN2, which this model does not have; a "
+                "SemanticStyleGAN keeps an edit to its regions by itself."
+            )
+        found = find_edit(self.edits, edit) if isinstance(edit, str) else edit
+        normal.check(self.code_space)
+        regions = as_names(found.region if region == DEFAULT else region)
+        if regions is None:
+            regions = tuple(name for name in self.region_names.labels if name != BACKGROUND)
+        self._check_inputs([sample])
+        code = self._code_here(sample)
+        layout = sorted(self.generator.style_layout, key=lambda entry: (entry.resolution, entry.kind))
+        with torch.no_grad():
+            ds_z = (found.apply(self.code_space, code, found.clamped(strength)).s - code.s)[0]
+            mask = torch.from_numpy(self.region_mask(regions, [(sample.image, code)]))
+        with torch.enable_grad():
+            solved = intervene(
+                lambda s: self.pixels([Code(s)]),
+                code.s,
+                ds_z,
+                normal.vector,
+                mask,
+                [slice(entry.start, entry.stop) for entry in layout],
+                settings or InterventionSettings(),
+                None if on_layer is None else lambda number, image: on_layer(number, to_pil(image[None])[0]),
+            )
+        return Direction(
+            name=f"{found.name} (intervention)",
+            space="s",
+            vector=solved.merged,
+            beyond=solved.normal,
+            region=regions,
+            range=(-1.0, 4.0),
+            about={"method": "Style Intervention", "outside": [round(error, 6) for error in solved.outside]},
+        )
+
+    def intervene(
+        self, sample: Samples, edit: str | Edit, normal: Direction, *, lock: bool = False, **options: Any
+    ) -> Sample | list[Sample]:
+        """Pictures with an edit that `intervention` finds for each; arguments and errors as there.
+
+        Their recipes know the edits by their digests; to make them again takes what `intervention` returns.
+        """
+        made = [
+            self.edit(each, self.intervention(each, edit, normal, **options), 1.0, lock=lock)
+            for each in as_list(sample)
+        ]
+        return made[0] if isinstance(sample, Sample) else made
 
     def region_mask(self, regions: Sequence[str], pictures: Sequence[tuple[Image.Image, Code]]) -> np.ndarray:
         """Where regions lie in any of some pictures of one size.

@@ -18,13 +18,13 @@ from sfhub.steps.code import Code
 from sfhub.steps.mix_by_catalog import queries_of
 from sfhub.steps.step import Before, Model, Step
 
-__all__ = ["BY_CATALOG", "BY_CLASSES", "BY_FUSION", "MAX_STRENGTH", "EditStep", "constraints_of"]
+__all__ = ["BY_CATALOG", "BY_CLASSES", "BY_FUSION", "BY_ITSELF", "MAX_STRENGTH", "EditStep", "constraints_of"]
 
 MAX_STRENGTH = 1000.0
 """Bound of strengths in recipes; every edit has a range of its own inside."""
 
-BY_FUSION, BY_CATALOG, BY_CLASSES = CONSTRAINTS = ("fusion", "catalog", "classes")
-"""Ways to keep an edit to regions, see `sfhub.editing.constraint`."""
+BY_FUSION, BY_CATALOG, BY_CLASSES, BY_ITSELF = CONSTRAINTS = ("fusion", "catalog", "classes", "itself")
+"""Ways to keep an edit to regions, see `sfhub.editing.constraint`; some edits keep there by themselves."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class EditStep(Step):
         if self.regions is None:
             return
         ways = constraints_of(model)
-        if self.constraint not in ways:
+        if self.constraint not in (*ways, BY_ITSELF):
             found = f"it has {' and '.join(ways)}" if ways else "it has nothing that could"
             raise InputError(
                 f"This model cannot keep an edit to regions by {self.constraint}: {found}; choose another method, or "
@@ -104,7 +104,9 @@ class EditStep(Step):
         if strength == 0:
             return base
         edited = edit.apply(model.code_space, base, strength)
-        if self.regions is None:
+        if self.constraint == BY_ITSELF and not edit.keeps_to_region:
+            raise InputError(f"Edit {self.edit!r} does not keep to a region by itself; choose another method.")
+        if self.regions is None or self.constraint == BY_ITSELF:
             return edited
         return base.with_s(self.constrained(model, base, edited))
 

@@ -33,7 +33,15 @@ from sfhub.portraits.edits import PORTRAIT_EDITS, NamedScore
 from sfhub.portraits.parser import PortraitParser
 from sfhub.steps.code import Code
 
-__all__ = ["DirectionTraining", "Labelled", "find_directions", "label_samples", "measure_edit", "train_directions"]
+__all__ = [
+    "DirectionTraining",
+    "Labelled",
+    "find_directions",
+    "label_samples",
+    "measure_edit",
+    "sparse_normals",
+    "train_directions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +56,7 @@ class DirectionTraining:
         truncation_psi: of the labelled samples; 1 shows every attribute at its strongest.
         chosen: share of all samples at either end of the scores that a plane is to part.
         C: of the support vector machine.
+        sparse_C: of the sparse one in S.
         entangled: a direction is freed of those of other edits with whose scores it correlates by more than this.
         conditions: of at most so many, those with the highest correlations.
         measured: pictures on which ranges are measured, of `truncation_psi` 0.7 and other seeds.
@@ -65,6 +74,7 @@ class DirectionTraining:
     truncation_psi: float = 1.0
     chosen: float = 0.3
     C: float = 0.01
+    sparse_C: float = 0.01
     entangled: float = 0.15
     conditions: int = 6
     measured: int = 8
@@ -159,14 +169,54 @@ def find_directions(
     return found
 
 
+def _share(a: str | tuple[str, ...] | None, b: str | tuple[str, ...] | None) -> bool:
+    """Whether two edits show in one region."""
+    first, second = as_names(a), as_names(b)
+    return first == second if first is None or second is None else bool(set(first) & set(second))
+
+
+def sparse_normals(
+    pipe: EditingPipeline, samples: Labelled, scores: Sequence[NamedScore], config: DirectionTraining
+) -> list[Direction]:
+    """Normals of sparse classifiers in S, which Style Intervention takes (its section 3.1 and table 1).
+
+    Channels are brought to unit variance first, so that the penalty treats them alike.
+
+    Returns:
+        One direction in S per score; `about` has its accuracies and its sparsity, as the paper's table 1.
+
+    Raises:
+        InputError: if all samples score alike.
+    """
+    space = pipe.code_space
+    with torch.no_grad():
+        w_plus = samples.w[:, None].expand(-1, space.num_ws, -1).to(pipe.device, pipe.dtype)
+        s = torch.cat([space.flat(part) for part in w_plus.split(256)]).float().cpu()
+    std = s.std(dim=0).clamp(min=1e-6)
+    found = []
+    for named in tqdm(scores, desc="Part styles by sparse planes", delay=1):
+        score = named.score(samples.attributes)
+        boundary = find_boundary(
+            (s - s.mean(dim=0)) / std, score, chosen=config.chosen, C=config.sparse_C, sparse=True, seed=config.seed
+        )
+        accuracies = {"train": boundary.train_accuracy, "validation": boundary.validation_accuracy}
+        about = {"method": "sparse SVM", "sparsity": round(boundary.sparsity, 4)}
+        about |= {name: round(value, 4) for name, value in accuracies.items()}
+        found.append(Direction(named.name, "s", boundary.normal * std, named.region, about=about))
+    return found
+
+
 def _entangled(
     samples: Labelled, named: NamedScore, normal: Tensor, scores: Sequence[NamedScore], config: DirectionTraining
 ) -> list[str]:
-    """Other edits, of other attributes, whose scores a direction moves most."""
+    """Other edits, of other attributes, whose scores a direction moves most.
+
+    Only those that show in the same region count, or in the whole picture: to keep the others out is what regions do.
+    """
     along = samples.w @ normal
     rows = []
     for other in scores:
-        if not set(other.attributes) & set(named.attributes):
+        if _share(named.region, other.region) and not set(other.attributes) & set(named.attributes):
             pair = torch.stack([along, other.score(samples.attributes)])
             rows.append((abs(float(torch.corrcoef(pair)[0, 1])), other.name))
     return [name for much, name in sorted(rows, reverse=True)[: config.conditions] if much > config.entangled]
@@ -273,6 +323,8 @@ def train_directions(
     out: str | Path,
     config: DirectionTraining = DirectionTraining(),
     scores: Sequence[NamedScore] = PORTRAIT_EDITS,
+    *,
+    sparse_out: str | Path | None = None,
 ) -> EditDirections:
     """Find the named edits of a model and save them as a component.
 
@@ -282,6 +334,7 @@ def train_directions(
         out: folder for the component and `measured.json`.
         config: settings.
         scores: what edits there shall be.
+        sparse_out: folder for the `sparse_normals` of the same samples, a component too; not made if None.
 
     Returns:
         The component, without the edits that do not work.
@@ -292,6 +345,8 @@ def train_directions(
     out = Path(out)
     samples = label_samples(pipe, parser, config.pictures, config.seed, config.truncation_psi)
     found = find_directions(samples, scores, config)
+    if sparse_out is not None:
+        EditDirections.of(sparse_normals(pipe, samples, scores, config), pipe.code_space).save_pretrained(sparse_out)
     pictures = pipe.sample(list(range(config.seed, config.seed + config.measured)))
     kept, table = [], {}
     for named in tqdm(scores, desc="Measure ranges", delay=1):

@@ -7,20 +7,24 @@ import torch
 
 from sfhub.editing.directions import EditDirections
 from sfhub.editing.edits import Direction
+from sfhub.editing.intervention import InterventionSettings
 from sfhub.errors import InputError
 from sfhub.metrics.edits import (
     CONSTRAINED,
     GLOBAL,
+    INTERVENTION,
     LOCKED,
+    compare_intervention,
     draw_edit,
     edit_curve,
     kept_share,
     measure_edits,
     named_scores,
 )
-from sfhub.metrics.edits_report import save_curves, save_effects, save_strips
+from sfhub.metrics.edits_report import save_comparison, save_curves, save_effects, save_strips
 from sfhub.pipelines.families import open_pipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
+from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES, attribute_columns
 from sfhub.portraits.edits import PORTRAIT_EDITS
 from sfhub.portraits.parser import PortraitParser
@@ -105,3 +109,23 @@ def test_the_renderers_own_edit_raises_the_score_that_the_parser_reads(pipe, par
 def test_edits_that_no_score_is_known_for_cannot_be_measured(pipe):
     with pytest.raises(InputError, match="Edit 'mine' cannot be measured here; choose from smile, warm light"):
         named_scores(pipe, ["mine"])
+
+
+def test_style_intervention_is_compared_with_the_edit_in_w(tiny_generator, tiny_catalog, parser, tmp_path):
+    pipe = StyleGANPipeline(tiny_generator, tiny_catalog)
+    (base,) = pipe.sample(1)
+    shown = pipe.segment(base)
+    region = max(shown.regions, key=lambda name: (shown.labels == shown.regions.index(name)).sum())
+    space, draw = pipe.code_space, torch.Generator().manual_seed(0)
+    edit = Direction("smile", "w", torch.randn(space.w_dim, generator=draw), region, (-1.0, 2.0))
+    pipe.directions = EditDirections.of([edit], space)
+    sparse = torch.randn(space.size, generator=draw) * (torch.rand(space.size, generator=draw) > 0.9)
+    about = {"train": 1.0, "validation": 0.9, "sparsity": 0.9}
+    normal = Direction("smile", "s", sparse, about=about)
+    settings = InterventionSettings(steps=2)
+    rows = compare_intervention(pipe, parser, named_scores(pipe)[0], normal, pipe.sample([1, 2]), settings)
+    assert [row.way for row in rows] == [GLOBAL, CONSTRAINED, INTERVENTION]
+    assert rows[2].outside < rows[0].outside
+    table = save_comparison({"smile": rows}, {"smile": normal}, tmp_path, count=2)
+    assert "| smile | 100.0% | 90.0% | 90.0% |" in table and "| smile | intervention |" in table
+    assert json.loads((tmp_path / "intervention.json").read_text())["about"] == {"count": 2}

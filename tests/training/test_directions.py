@@ -21,6 +21,7 @@ from sfhub.training.directions import (
     _end,
     find_directions,
     label_samples,
+    sparse_normals,
     train_directions,
 )
 
@@ -67,7 +68,7 @@ def test_a_direction_is_freed_of_those_that_its_score_goes_with():
     attributes[:, ATTRIBUTE_VECTOR_NAMES.index("age")] = w[:, 4]
     attributes[:, ATTRIBUTE_VECTOR_NAMES.index("hair_red")] = w[:, 5]
     samples = Labelled(w, w, attributes, attributes)
-    scores = [NamedScore("age", "face", {"age": 1}), NamedScore("red hair", "hair", {"hair_red": 1})]
+    scores = [NamedScore("age", "face", {"age": 1}), NamedScore("red hair", ("face", "hair"), {"hair_red": 1})]
     config = DirectionTraining()
     red = find_boundary(w, w[:, 5], chosen=config.chosen, C=config.C, seed=config.seed).normal
     for conditions in (0, 6):
@@ -76,6 +77,19 @@ def test_a_direction_is_freed_of_those_that_its_score_goes_with():
         assert edit.about["freed of"] == (["red hair"] if conditions else [])
         assert (abs(float(edit.vector @ red)) < 1e-5) == bool(conditions)
         assert float(edit.vector[4]) > 0.5
+
+
+def test_sparse_normals_say_how_well_and_how_sparsely_they_part(tiny_pipeline, parser):
+    space = tiny_pipeline.code_space
+    samples = label_samples(tiny_pipeline, parser, 400, 3)
+    attributes = torch.zeros(400, len(ATTRIBUTE_VECTOR_NAMES))
+    attributes[:, ATTRIBUTE_VECTOR_NAMES.index("smile")] = samples.w[:, 2]
+    labelled = Labelled(samples.z, samples.w, attributes, samples.features)
+    scores = [NamedScore("smile", "mouth", {"smile": 1})]
+    (normal,) = sparse_normals(tiny_pipeline, labelled, scores, DirectionTraining(sparse_C=0.05))
+    assert normal.space == "s" and tuple(normal.vector.shape) == (space.size,)
+    assert normal.about["validation"] > 0.9 and normal.about["sparsity"] > 0.5
+    assert float((normal.vector == 0).float().mean()) == pytest.approx(normal.about["sparsity"], abs=1e-3)
 
 
 def test_a_range_ends_where_the_gain_is_flat_or_pictures_become_strange():
