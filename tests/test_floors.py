@@ -23,7 +23,7 @@ FLOORS = (
 )
 """From the roof down. What stands on one floor does not import each other."""
 
-TABS = ("mix_regions", "build_face", "label_regions")
+TABS = ("mix_regions", "edit", "build_face", "label_regions")
 LONGER_THAN_450 = {
     "convert/unpickler.py": "one machine: opcodes of pickle, each a few lines",
     "models/semantic_stylegan.py": "one network, read from latent to image beside its paper",

@@ -82,7 +82,10 @@ class EditingPipeline(GeneratorPipeline):
         """
         step, given = self.edit_step(edit, strength, region, lock=lock, method=method)
         made = self.render(step, sample, given=given)
-        return made if step.regions is None else self._with_outside(sample, made, step.regions)
+        if step.regions is None:
+            return made
+        # What is composited has the very pixels of the picture before.
+        return _locked(made) if step.lock else self._with_outside(sample, made, step.regions)
 
     def edit_step(
         self,
@@ -236,3 +239,9 @@ class EditingPipeline(GeneratorPipeline):
         pairs = zip(originals, edited, strict=True)
         found = [replace(each, outside=self.outside_of(base, each, regions)) for base, each in pairs]
         return found[0] if isinstance(after, Sample) else found
+
+
+def _locked(pictures: Samples) -> Samples:
+    """Pictures of which nothing changed outside the regions."""
+    found = [replace(each, outside=OutsideChange(0.0, 0.0)) for each in as_list(pictures)]
+    return found[0] if isinstance(pictures, Sample) else found

@@ -1,8 +1,8 @@
 """The page: a frame around tabs, each of which is a package of its own.
 
 `build_app` takes pipelines and makes the page, `launch` serves it with its looks. A tab is a package with a `TITLE`, a
-function `suits(pipe)` that says whether it can show a model, and a function `build(models, page)`; it takes its place
-in `TABS`, and is left out where it suits no model.
+function `suits(pipe)` that says whether it can show a model, and a function `build(models, page, hand_over)`; it takes
+its place in `TABS`, and is left out where it suits no model.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ from typing import Any
 import gradio as gr
 
 from sfhub.pipelines.generator import GeneratorPipeline
-from sfhub.space import api, build_face, label_regions, mix_regions
+from sfhub.space import api, build_face, edit, label_regions, mix_regions
 from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.models import Models
 
 __all__ = ["TABS", "build_app", "launch"]
 
-TABS: Sequence[ModuleType] = (mix_regions, build_face, label_regions)
+TABS: Sequence[ModuleType] = (mix_regions, edit, build_face, label_regions)
 
 HERE = Path(__file__).parent
 
@@ -63,11 +64,13 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
     hour, day = 3600, 86400
     with gr.Blocks(title="sfhub: mix portraits", analytics_enabled=False, delete_cache=(hour, day)) as page:
         gr.HTML(HEADER, js_on_load=None, apply_default_css=False)
-        with gr.Tabs():
+        tabs = gr.Tabs()
+        hand_over = HandOver(tabs, edit.TITLE, [pipe.model_record["name"] for pipe in pipes if edit.suits(pipe)])
+        with tabs:
             for tab, suited in places:
                 if suited:
-                    with gr.Tab(tab.TITLE):
-                        tab.build(models.of(suited), page)
+                    with gr.Tab(tab.TITLE, id=tab.TITLE):
+                        tab.build(models.of(suited), page, hand_over)
         gr.HTML(FOOTER.format(models=_listed(list(models))), js_on_load=None, apply_default_css=False)
         api.add_endpoints(models)
     return page

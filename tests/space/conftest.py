@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 # Before Gradio is imported: nothing in the tests calls home.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+from sfhub.editing.directions import EditDirections
+from sfhub.editing.edits import Direction
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
@@ -52,6 +55,34 @@ def families_page_address(
 ) -> Iterator[str]:
     """Address of a running page with a model of either family."""
     yield from served([fusion_pipeline, semantic_pipeline])
+
+
+def edits_of(pipe: GeneratorPipeline) -> EditDirections:
+    """A few directions by chance: two with a region of their own, one with two, and one for the whole picture."""
+    space, draw = pipe.code_space, torch.Generator().manual_seed(1)
+    made = [
+        Direction("smile", "w", 3 * torch.randn(space.w_dim, generator=draw), "mouth", (-2.0, 2.0)),
+        Direction("curly_hair", "s", 2 * torch.randn(space.size, generator=draw), "hair", (0.0, 2.0)),
+        Direction("look", "w", 3 * torch.randn(space.w_dim, generator=draw), ("hair", "mouth"), (-1.0, 1.0)),
+        Direction("age", "z", torch.randn(space.z_dim, generator=draw), None, (-2.0, 2.0)),
+    ]
+    return EditDirections.of(made, space)
+
+
+@pytest.fixture(scope="session")
+def editing_pipelines(fusion_pipeline: StyleGANPipeline, semantic_pipeline: SemanticStyleGANPipeline):
+    """A model of either family, with edits."""
+    first = fusion_pipeline
+    return (
+        StyleGANPipeline(first.generator, first.catalog, fusion=first.fusion, directions=edits_of(first)),
+        SemanticStyleGANPipeline(semantic_pipeline.generator, directions=edits_of(semantic_pipeline)),
+    )
+
+
+@pytest.fixture(scope="session")
+def editing_page_address(editing_pipelines, _gradio_folder: None) -> Iterator[str]:
+    """Address of a running page with them."""
+    yield from served(editing_pipelines)
 
 
 @pytest.fixture(scope="session")

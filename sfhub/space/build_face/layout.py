@@ -9,13 +9,16 @@ from typing import Any
 import gradio as gr
 
 from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.sample import Sample
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.space.build_face import view
 from sfhub.space.build_face.state import BACKGROUND, MAX_SIZE, MIN_SIZE, WHOLE, Backdrop, Building, Face
 from sfhub.space.build_face.work import FaceBuilder
 from sfhub.space.common.cache import Cache
+from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.files import saved
 from sfhub.space.common.gallery import FIRST_GALLERY, offered, thumbnails
+from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
@@ -34,20 +37,22 @@ def suits(pipe: GeneratorPipeline) -> bool:
     return isinstance(pipe, SemanticStyleGANPipeline)
 
 
-def build(models: Models, page: gr.Blocks) -> None:
+def build(models: Models, page: gr.Blocks, hand_over: HandOver) -> None:
     """Lay out the tab inside `page`, which is being built.
 
     Args:
         models: those that the tab suits.
+        hand_over: by which pictures go to another tab.
     """
-    BuildTab(models).connect(page)
+    BuildTab(models, hand_over).connect(page)
 
 
 class BuildTab(PortraitTab):
     """The components of the tab, what connects them, and the answers to events."""
 
-    def __init__(self, models: Models):
-        super().__init__("build_face", models, Building(Face(FIRST_GALLERY[0], model=models.first.name), FIRST_GALLERY))
+    def __init__(self, models: Models, hand_over: HandOver):
+        start = Building(Face(FIRST_GALLERY[0], model=models.first.name), FIRST_GALLERY)
+        super().__init__("build_face", models, start, hand_over)
         self.builders = {name: FaceBuilder(model) for name, model in models.items()}
         self._drawings = Cache(64)
         self.opened = gr.State(False)
@@ -58,14 +63,14 @@ class BuildTab(PortraitTab):
                 self._lay_out_controls()
         self.outputs = [
             self.session, self.views, self.notes, self.download, self.recipe, self.reset, self.undo, self.redo,
-            self.chips, self.size, self.gallery, self.psi, self.model,
+            self.chips, self.size, self.gallery, self.psi, self.model, self.give,
         ]  # fmt: skip
 
     def _lay_out_stage(self) -> None:
         self.views = gr.HTML(
             empty_views(view.VIEWS), elem_classes="views-block", js_on_load=VIEWS_JS + DRAG_JS, **PLAIN
         )
-        self.lay_out_tools()
+        self.lay_out_tools(self.lay_out_giving)
         self.notes = gr.HTML(js_on_load=None, **PLAIN)
         with gr.Accordion(
             "Step by step: components and their depths", open=False, elem_classes="later"
@@ -96,6 +101,7 @@ class BuildTab(PortraitTab):
         self.followed(self.views.release(self.drag, self.session, self.outputs, **self.click))
         self.on_click([self.picture.upload], _in_front_of, self.picture)
         self.on_slide(self.size, Building.resize)
+        self.connect_giving(self._shown)
         self.unfolding.expand(self._unfold, self.session, [self.opened, self.steps], **self.click)
         self.unfolding.collapse(lambda: False, None, self.opened, **self.click)
 
@@ -159,6 +165,7 @@ class BuildTab(PortraitTab):
             updates[self.reset] = gr.update(interactive=face != face.plain)
             updates[self.psi] = face.psi
             updates[self.model] = face.model
+            updates[self.give] = gr.update(visible=self.hand_over.takes(face.model))
         if before is None or _offered(after) != _offered(before):
             offered = thumbnails(builder.model, after.gallery, face.psi)
             updates[self.gallery] = gr.update(value=_portraits(after), thumbnails=offered)
@@ -171,6 +178,10 @@ class BuildTab(PortraitTab):
 
     def _follow(self, session: Building, opened: bool) -> Any:
         return self._unfold(session)[1] if opened else gr.skip()
+
+    def _shown(self, session: Building) -> tuple[CachedModel, Sample]:
+        builder = self._builder(session.face)
+        return builder.model, builder.build(session.face)
 
     def _builder(self, face: Face) -> FaceBuilder:
         return self.builders[self.models[face.model].name]

@@ -10,7 +10,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from sfhub.pipelines.sample import Sample
+from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.gallery import SURPRISES, gallery_template
+from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.models import Models
 from sfhub.space.common.sentences import errors_as_sentences
 from sfhub.space.common.visit import Visit
@@ -65,12 +68,13 @@ class PortraitTab(ABC):
         name: of the tab, for its queue of events.
         models: to choose from.
         start: what a visitor finds.
+        hand_over: by which pictures go from tab to tab.
     """
 
     outputs: list[Component]
 
-    def __init__(self, name: str, models: Models, start: Visit):
-        self.models = models
+    def __init__(self, name: str, models: Models, start: Visit, hand_over: HandOver):
+        self.models, self.hand_over = models, hand_over
         self.click = click_options(name)
         # While a slider moves, or something is dragged, only its newest place matters.
         self.slide = {**self.click, "trigger_mode": "always_last"}
@@ -78,13 +82,19 @@ class PortraitTab(ABC):
 
     # Laying out -------------------------------------------------------------------------------------------------------
 
-    def lay_out_tools(self) -> None:
-        """Back and forth, and the download."""
+    def lay_out_tools(self, more: Callable[[], None] = lambda: None) -> None:
+        """Back and forth, what `more` lays out, and the download."""
         with gr.Row(elem_classes="tools"):
             self.undo = gr.Button("Undo", size="sm", min_width=60)
             self.redo = gr.Button("Redo", size="sm", min_width=60)
             self.reset = gr.Button("Reset", size="sm", min_width=60)
+            more()
             self.download = gr.DownloadButton("Download PNG", size="sm", variant="primary", min_width=120)
+
+    def lay_out_giving(self) -> None:
+        """A button that hands the picture over to be edited, where a tab takes it; inside a row of tools."""
+        takes = self.hand_over.takes(self.models.first.name)
+        self.give = gr.Button("Edit this face", size="sm", min_width=100, visible=takes)
 
     def lay_out_model(self) -> None:
         """The choice of the model, where there is one."""
@@ -135,6 +145,15 @@ class PortraitTab(ABC):
         restored = self.on_click([self.upload.upload], self.restored, self.upload)
         restored.then(lambda: None, None, self.upload, **self.click)
         page.load(self.start, [self.session], self.outputs, **self.click)
+
+    def connect_giving(self, shown: Callable[[Visit], tuple[CachedModel, Sample]]) -> None:
+        """Connect the button of `lay_out_giving`; `shown` says which picture of which model a visitor sees."""
+
+        def give(session: Visit) -> Updates:
+            with errors_as_sentences():
+                return self.hand_over.give(*shown(session))
+
+        self.give.click(give, self.session, self.hand_over.outputs, **self.click)
 
     def on_click(self, triggers: list, transition: Callable[..., Visit], *inputs: Component) -> Any:
         """Show what a transition makes of what was chosen, and of the values of `inputs`."""

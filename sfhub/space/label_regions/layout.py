@@ -13,6 +13,7 @@ import gradio as gr
 from sfhub.errors import InputError
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.models import Models
 from sfhub.space.common.sentences import errors_as_sentences
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, Updates, click_options, columns, script
@@ -39,11 +40,12 @@ def suits(pipe: GeneratorPipeline) -> bool:
     return isinstance(pipe, StyleGANPipeline)
 
 
-def build(models: Models, page: gr.Blocks) -> None:
+def build(models: Models, page: gr.Blocks, hand_over: HandOver) -> None:
     """Lay out the tab inside `page`, which is being built; nothing is computed before a visitor asks for it.
 
     Args:
         models: those that the tab suits, of which it takes the first.
+        hand_over: of no use here.
     """
     LabelTab(Labeller(models.first))
 

@@ -10,10 +10,12 @@ import gradio as gr
 
 from sfhub.errors import InputError
 from sfhub.pipelines.generator import GeneratorPipeline
+from sfhub.pipelines.sample import Sample
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.files import saved
 from sfhub.space.common.gallery import FIRST_GALLERY, thumbnails
+from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
@@ -48,13 +50,14 @@ def suits(pipe: GeneratorPipeline) -> bool:
     return True
 
 
-def build(models: Models, page: gr.Blocks) -> None:
+def build(models: Models, page: gr.Blocks, hand_over: HandOver) -> None:
     """Lay out the tab inside `page`, which is being built.
 
     Args:
         models: those that the tab suits.
+        hand_over: by which pictures go to another tab.
     """
-    MixTab(models).connect(page)
+    MixTab(models, hand_over).connect(page)
 
 
 def first_session(model: CachedModel) -> Session:
@@ -68,19 +71,20 @@ def first_session(model: CachedModel) -> Session:
 class MixTab(PortraitTab):
     """The components of the tab, what connects them, and the answers to events."""
 
-    def __init__(self, models: Models):
-        super().__init__("mix_regions", models, first_session(models.first))
+    def __init__(self, models: Models, hand_over: HandOver):
+        super().__init__("mix_regions", models, first_session(models.first), hand_over)
         self.mixers = {name: Mixer(model) for name, model in models.items()}
         with columns() as (stage, controls):
             with stage:
                 self.views = gr.HTML(empty_views(view.VIEWS), elem_classes="views-block", js_on_load=VIEWS_JS, **PLAIN)
-                self.lay_out_tools()
+                self.lay_out_tools(self.lay_out_giving)
                 self.notes = gr.HTML(js_on_load=None, **PLAIN)
             with controls:
                 self._lay_out_controls()
         self.outputs = [
             self.session, self.views, self.notes, self.download, self.recipe, self.reset, self.undo, self.redo,
             self.chips, self.gallery, self.strength, self.overall, self.psi, self.model, self.method, self.part,
+            self.give,
         ]  # fmt: skip
 
     def _lay_out_controls(self) -> None:
@@ -117,6 +121,9 @@ class MixTab(PortraitTab):
         self.on_click([self.part.input], Session.set_part, self.part)
         self.on_slide(self.strength, Session.set_strength)
         self.on_slide(self.overall, Session.set_overall)
+        self.connect_giving(
+            lambda session: (self._model(session), self.mixers[session.mix.model].compare(session.mix).result)
+        )
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +146,10 @@ class MixTab(PortraitTab):
         menu = self.models[name].menu
         return session.set_model(name, menu.ways[0], menu.regions)
 
+    def _shown(self, session: Session) -> tuple[CachedModel, Sample]:
+        model = self._model(session)
+        return model, self.mixers[model.name].compare(session.mix).result
+
     def _model(self, session: Session) -> CachedModel:
         return self.models[session.mix.model]
 
@@ -158,6 +169,7 @@ class MixTab(PortraitTab):
             updates[self.psi] = mix.psi
             updates[self.overall] = mix.strength
             updates[self.model] = mix.model
+            updates[self.give] = gr.update(visible=self.hand_over.takes(mix.model))
             updates[self.method] = gr.update(value=mix.method, visible=len(menu.ways) > 1)
         if before is None or _choices(after) != _choices(before):
             updates[self.chips] = view.chips(after, menu, thumbnails(model, mix.pictures, mix.psi))
