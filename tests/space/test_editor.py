@@ -26,10 +26,8 @@ def editor(request, editing_pipelines):
 
 @pytest.fixture
 def stack(editor):
-    return EditedPicture(
-        P(1), stack=(Layer("smile", 1.5, ("mouth",)), Layer("age", 1.0), Layer("curly_hair", 2.0, ("hair",), lock=False)),
-        model=editor.model.name,
-    )  # fmt: skip
+    layers = Layer("smile", 1.5, ("mouth",)), Layer("age", 1.0), Layer("curly_hair", 2.0, ("hair",), lock=False)
+    return EditedPicture(P(1), stack=layers, model=editor.model.name)
 
 
 def same(a, b):
