@@ -43,6 +43,11 @@ class EditingPipeline(GeneratorPipeline):
         """The model's edits by name; each knows its `range`, `region` and `space`."""
         return {} if self.directions is None else dict(self.directions.items())
 
+    def edit_facts(self) -> dict[str, str]:
+        """What the model card says about the edits, with the ranges in which they were measured to work."""
+        rows = [f"{name} ({edit.range[0]:g} to {edit.range[1]:g})" for name, edit in self.edits.items()]
+        return {"edits": ", ".join(rows)} if rows else {}
+
     @torch.no_grad()
     def edit(
         self,

@@ -288,7 +288,8 @@ class SemanticStyleGANPipeline(TextEditingPipeline):
             "regions": ", ".join(self.regions),
         }
         transparent = [self.classes[k] for k in config.transparent_classes]
-        return facts | ({"transparent": ", ".join(transparent)} if transparent else {})
+        facts |= {"transparent": ", ".join(transparent)} if transparent else {}
+        return facts | self.edit_facts()
 
     # What steps take ------------------------------------------------------------------------------------------------
 

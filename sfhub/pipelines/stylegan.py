@@ -198,7 +198,8 @@ class StyleGANPipeline(TextEditingPipeline):
             "style space": f"S of {self.generator.style_layout.size:,} dimensions",
         }
         facts |= {"regions": ", ".join(self.regions)} if self.regions else {}
-        return facts | ({"fusion": f"{len(self.fusion.nets)} fusion networks (StyleFusion)"} if self.fusion else {})
+        facts |= {"fusion": f"{len(self.fusion.nets)} fusion networks (StyleFusion)"} if self.fusion else {}
+        return facts | self.edit_facts()
 
     # What steps take ------------------------------------------------------------------------------------------------
 

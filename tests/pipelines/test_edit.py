@@ -214,6 +214,8 @@ def test_a_model_with_nothing_that_could_keep_an_edit_to_a_region_edits_the_whol
 
 def test_edits_go_with_the_model(pipe, tmp_path):
     pipe.save_pretrained(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "- edits: smile (-2 to 2), waves (-2 to 2), age (-2 to 2)" in card
     loaded = open_pipeline(tmp_path / "model")
     assert list(loaded.edits) == list(pipe.edits)
     a, b = (each.edit(each.sample(1)[0], "waves", 1.0) for each in (pipe, loaded))
