@@ -20,6 +20,7 @@ from sfhub.pipelines.sample import Sample
 from sfhub.steps.assets import EditAsset
 from sfhub.steps.code import Code
 from sfhub.steps.edit import BY_FUSION, BY_ITSELF, EditStep, constraints_of
+from sfhub.steps.recipe import last_step
 
 __all__ = ["DEFAULT", "EditingPipeline"]
 
@@ -230,11 +231,19 @@ class EditingPipeline(GeneratorPipeline):
         return self._masks[key]
 
     def outside_of(self, base: Sample, edited: Sample, region: str | Sequence[str] | None) -> OutsideChange:
-        """What differs between two pictures outside a region, as it lies in either; nothing is outside of None."""
+        """What differs between two pictures outside a region, as it lies in either; nothing is outside of None.
+
+        Of an edit with a lock the region lies where it would without the lock.
+        """
         regions = as_names(region)
         if regions is None:
             return OutsideChange(0.0, 0.0)
         pictures = [(each.image, self._code_here(each)) for each in (base, edited)]
+        step = last_step(edited.recipe)
+        if isinstance(step, EditStep) and step.lock:
+            # The lock goes by where the region lies without it; in what it composed a parser may see other borders.
+            code = pictures[1][1]
+            pictures[1] = self.images([code])[0], code
         return outside_change(edited.image, base.image, self.region_mask(regions, pictures))
 
     def _with_outside(self, before: Samples, after: Samples, regions: tuple[str, ...]) -> Samples:

@@ -99,7 +99,7 @@ PORTRAIT_EDITS: Sequence[NamedScore] = (
     NamedScore("fringe", "hair", {"fringe=none": -1}),
     NamedScore("light hair", "hair", _lightness("hair")),
     NamedScore("red hair", "hair", _hue("hair", 1, -0.5, -0.5)),
-    NamedScore("glasses", "glasses", {"glasses=none": -1}),
+    NamedScore("glasses", ("eyes_glasses", "glasses"), {"glasses=none": -1}),
     NamedScore("hat", ("hat", "hair"), {"hat=none": -1}),
     NamedScore("earrings", ("earrings", "skin"), {"earrings=none": -1}),
     NamedScore("light clothes", "clothes", _lightness("clothes")),
