@@ -52,7 +52,7 @@ def frechet(
     parser: Annotated[Path, typer.Option(help="Folder of the portrait parser.")],
     out: Out,
     count: Annotated[int, typer.Option(help="Images per set.")] = 5_000,
-    seed: Annotated[int, typer.Option(help="Of renders (seed, seed + 1) and samples; not a seed trained on.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of renders (seed, seed + 1) and samples (seed + 2); none trained on.")] = 1_000,
     device: Device = "cpu",
 ) -> None:
     """An uncurated 8 x 8 grid at psi 0.7 (grid.png) and Fréchet distances to fresh renders (metrics.json)."""
@@ -66,7 +66,7 @@ def frechet(
 
     others = partial(renders, count, resolution, seed + 1)
     reference = statistics(renders(count, resolution, seed))
-    samples = generated(G, G.config.z_dim, count, seed, device)
+    samples = generated(G, G.config.z_dim, count, seed + 2, device)
     distances = {
         "generator": frechet_distance(reference, statistics(samples)),
         "other renders": frechet_distance(reference, statistics(others())),

@@ -197,13 +197,13 @@ def fid(
     G, side = pipe.generator, pipe.generator.config.resolution
     others = partial(renders, count, side, seed + 1, style)
     sets = {
-        "generator": generated(lambda z: G(z).image, G.config.z_dim, count, seed, device),
+        "generator": generated(lambda z: G(z).image, G.config.z_dim, count, seed + 2, device),
         "other renders": others(),
         "half-resolution renders": half_resolution(others()),
     }
     if beside:
         rival = StyleGANPipeline.from_pretrained(beside).to_device(device).generator
-        sets[beside] = generated(rival, rival.config.z_dim, count, seed, device)
+        sets[beside] = generated(rival, rival.config.z_dim, count, seed + 2, device)
 
     def statistics(batches: Iterable[Tensor]) -> FeatureStatistics:
         return feature_statistics(batches, lambda images: pipe.parser(images.to(device)).features)

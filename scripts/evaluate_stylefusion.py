@@ -108,7 +108,7 @@ def fid(
         pipe.generator,
         network,
         regions,
-        (batch.to(device) for batch in (folder_images(real, count, side) if real else renders(count, side, seed))),
+        (batch.to(device) for batch in (folder_images(real, count, side) if real else renders(count, side, seed + 1))),
         _features(features, pipe.parser),
         count=count,
         seed=seed,

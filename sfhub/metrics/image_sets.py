@@ -44,7 +44,7 @@ def generated(
         draw: latents `[B, z_dim]` -> images `[B, 3, H, W]`.
         z_dim: length of a latent.
         count: how many in all.
-        seed: of the latents.
+        seed: of the latents; not that of the renders to compare with, which are of the latents of their seed.
         device: where `draw` takes them.
     """
     source = torch.Generator().manual_seed(seed)
