@@ -94,7 +94,7 @@ class GuidedTraining:
     discriminator_channels: dict[str, int] = field(
         default_factory=lambda: {"4": 128, "8": 128, "16": 128, "32": 64, "64": 32, "128": 24}
     )
-    images: int = 48_000
+    images: int = 52_000
     growth: dict[str, int] = field(default_factory=lambda: {"32": 32_000, "64": 30_000})
     batch_size: int = 8
     learning_rate: float = 1.5e-2
