@@ -38,7 +38,8 @@ def built(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["portraits", "portraits-semantic", "portraits-semantic-ink"])
 def test_a_built_model_opens_draws_and_mixes(built, name):
-    pipe = open_pipeline(built / "models" / name)
+    stage = next(stage for stage in build_models.shipped("cpu") if stage.name == name)
+    pipe = open_pipeline(stage.result_in(built / "models"))
     base, other = pipe.sample([1, 2])
     assert base.image.size == (32, 32)
     assert pipe(base, regions={"hair": other}, layout=other).image.size == (32, 32)
