@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfhub import StyleGANPipeline, redo
+from sfhub import StyleGANPipeline, open_pipeline, redo
 from sfhub.pipelines.hub import resolve
 from sfhub.regions.separability import mean_change
 
@@ -65,3 +65,18 @@ def test_the_overlay_shows_the_parsers_outlines_by_region(pipe):
     image = torch.tensor(np.asarray(sample.image)).float().permute(2, 0, 1) / 127.5 - 1
     mask = pipe.catalog.region_labels(pipe.parser.segment(image[None]))[0]
     assert (torch.as_tensor(found.labels) == mask).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("model", ["portraits", "portraits-semantic"])
+def test_it_has_ready_made_edits_that_show_in_their_regions(model):
+    pipe = open_pipeline(model)
+    assert len(pipe.edits) >= 24
+    (base,) = pipe.sample(3)
+    for name in ("mouth open", "blue eyes", "long hair", "light background"):
+        edit = pipe.edits[name]
+        low, high = edit.range
+        assert low < 0 < high
+        kept, whole = pipe.edit(base, name, high), pipe.edit(base, name, high, region=None)
+        outside = pipe.outside_of(base, whole, edit.region)
+        assert kept.outside.mean < outside.mean, name
+        assert pipe.edit(base, name, high, lock=True).outside.share == 0
