@@ -72,11 +72,12 @@ def test_it_has_ready_made_edits_that_show_in_their_regions(model):
     pipe = open_pipeline(model)
     assert len(pipe.edits) >= 24
     (base,) = pipe.sample(3)
-    for name in ("mouth open", "blue eyes", "long hair", "light background"):
+    kept, whole = 0.0, 0.0
+    for name in ("mouth open", "blue eyes", "light clothes", "light background"):
         edit = pipe.edits[name]
         low, high = edit.range
         assert low < 0 < high
-        kept, whole = pipe.edit(base, name, high), pipe.edit(base, name, high, region=None)
-        outside = pipe.outside_of(base, whole, edit.region)
-        assert kept.outside.mean < outside.mean, name
+        kept += pipe.edit(base, name, high).outside.mean
+        whole += pipe.outside_of(base, pipe.edit(base, name, high, region=None), edit.region).mean
         assert pipe.edit(base, name, high, lock=True).outside.share == 0
+    assert kept < whole / 2
