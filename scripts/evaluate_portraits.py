@@ -52,7 +52,7 @@ def frechet(
     parser: Annotated[Path, typer.Option(help="Folder of the portrait parser.")],
     out: Out,
     count: Annotated[int, typer.Option(help="Images per set.")] = 5_000,
-    seed: Annotated[int, typer.Option(help="Of renders (seed, seed + 1) and samples (seed + 2); none trained on.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of renders (seed, seed + 1) and samples (seed + 2).")] = 1_000,
     device: Device = "cpu",
 ) -> None:
     """An uncurated 8 x 8 grid at psi 0.7 (grid.png) and Fréchet distances to fresh renders (metrics.json)."""
