@@ -10,7 +10,7 @@ has to give the same picture, bit for bit, whatever else was asked for at the sa
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfhub.editing.edits import Edit
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.color import color_difference
 from sfhub.images.pixels import to_pil, to_tensor
 from sfhub.pipelines.base import SfhubPipeline
@@ -28,12 +28,12 @@ from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.regions.class_regions import ClassRegions
 from sfhub.regions.names import RegionNames
 from sfhub.steps.assets import Assets, find_assets
-from sfhub.steps.checks import check_seed
+from sfhub.steps.checks import MAX_NAMES, check_seed
 from sfhub.steps.code import Code
 from sfhub.steps.grid import MAX_GRID, GridStep
 from sfhub.steps.interpolate import InterpolateStep
 from sfhub.steps.mix import MixStep
-from sfhub.steps.recipe import Placed, assets_of, extend, last_step, make_recipe, read_steps
+from sfhub.steps.recipe import Placed, assets_of, extend, last_step, make_recipe, read_steps, shown_steps
 from sfhub.steps.sample import SampleStep
 from sfhub.steps.step import Step
 
@@ -53,6 +53,9 @@ class GeneratorPipeline(SfhubPipeline):
 
     MIX_OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Keywords of `mix` beside base, regions and strength, as the command line offers them."""
+
+    between_pictures: Callable[[], None] | None = None
+    """Called before every picture and code that is made, say to let others compute or, by an error, to stop."""
 
     # Making pictures ------------------------------------------------------------------------------------------------
 
@@ -161,6 +164,21 @@ class GeneratorPipeline(SfhubPipeline):
         """Names of the regions that can be mixed."""
         return self.region_names.regions
 
+    def check_mix(self, regions: Sequence[str], method: str | None = None) -> None:
+        """Refuse regions that cannot be mixed, before the pictures that they come from are made.
+
+        Args:
+            regions: the names that `mix` is going to get.
+            method: that of `mix`, of a family that has several.
+
+        Raises:
+            InputError: for too many regions, one that the model does not have, or an unknown method.
+        """
+        if len(regions) > MAX_NAMES:
+            raise InputError(f"{len(regions):,} regions were named, more than the {MAX_NAMES} that a mix can have.")
+        for name in regions:
+            self.covered_by(name)
+
     def covered_by(self, region: str) -> tuple[str, ...]:
         """The labels of `segment` that a region covers.
 
@@ -191,17 +209,16 @@ class GeneratorPipeline(SfhubPipeline):
         codes: list[Code] = []
         for each in steps:
             each.step.check_model(self)
+        for each in steps:
+            self._pause()
             codes.append(each.step.code(self, [codes[i] for i in each.inputs], assets))
         image = self._picture(steps, codes, assets)
         return Sample.of(image, codes[-1], make_recipe(self.model_record, recipe["steps"]))
 
     def _picture(self, steps: Sequence[Placed], codes: Sequence[Code], assets: Assets) -> Image.Image:
         """The picture of the last of some steps, whose codes are known, and of no others but those that it shows."""
-        shown = {len(steps) - 1}
-        for k in reversed(range(len(steps))):
-            shown |= set(steps[k].inputs) if k in shown and steps[k].step.needs_before else set()
         images: dict[int, Image.Image] = {}
-        for k in sorted(shown):
+        for k in shown_steps(steps):
             step, inputs = steps[k].step, steps[k].inputs
             before = [(images[i], codes[i]) for i in inputs] if step.needs_before else []
             (images[k],) = step.pictures(self, codes[k : k + 1], [before], assets)
@@ -229,12 +246,18 @@ class GeneratorPipeline(SfhubPipeline):
         """The picture of each code `[1, S]`."""
         images: list[Image.Image] = []
         for chunk in self.progress_bar(self._chunks(codes)):
+            self._pause()
             images += to_pil(self._synthesize([code.s for code in chunk]))
         return images
 
     def pixels(self, codes: Sequence[Code]) -> Tensor:
         """Images `[B, 3, H, W]` of codes `[1, S]`, about [-1, 1]; in one batch, and gradients reach the codes."""
         return self._synthesize([code.s for code in codes])
+
+    def _pause(self) -> None:
+        """Between two pieces of work of about a picture's length."""
+        if self.between_pictures is not None:
+            self.between_pictures()
 
     @abstractmethod
     def _synthesize(self, codes: Sequence[Tensor]) -> Tensor:
@@ -359,5 +382,5 @@ def check_number(value: Any, low: float, high: float, what: str) -> float:
         InputError: unless it is a number from `low` to `high`.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-        raise InputError(f"{what} is {value!r}; take a number from {low} to {high}.")
+        raise InputError(f"{what} is {short(value)}; take a number from {low} to {high}.")
     return float(value)

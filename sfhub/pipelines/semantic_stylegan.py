@@ -9,7 +9,7 @@ The paper inverts a real background into the feature map; here the photograph it
 refined background mask, which needs no inversion.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from sfhub.editing.arrangement import Arrangement, join_code, split_code
 from sfhub.editing.directions import EditDirections
 from sfhub.editing.semantic import BOTH, PARTS, SHAPE, TEXTURE
 from sfhub.editing.spaces import CodeSpace, Latent, code_space
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.pixels import fitted, to_pil, to_tensor
 from sfhub.models.parser import Parser
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator, SemanticStyleGANOutput
@@ -196,13 +196,32 @@ class SemanticStyleGANPipeline(TextEditingPipeline):
         photograph = background if isinstance(background, Image.Image) else None
         inputs = [base] if background is None or photograph is not None else [base, background]
         self._check_inputs(inputs)
+        step = self.compose_step(without=without, move=move, zoom=zoom, photograph=photograph)
+        return self.render(step, *inputs, given=[] if photograph is None else [photograph])
+
+    def compose_step(
+        self,
+        *,
+        without: Sequence[str] = (),
+        move: Mapping[str, Sequence[float]] | None = None,
+        zoom: Mapping[str, float] | None = None,
+        photograph: Image.Image | None = None,
+    ) -> ComposeStep:
+        """The step of `compose`, before any picture is made.
+
+        Raises:
+            InputError: for an unknown region, or a place or factor out of range.
+        """
+        for given in (without, move or {}, zoom or {}):
+            self.check_mix(_names(given))
         step = ComposeStep(
             without=_names(without),
             move={name: _place(name, place) for name, place in (move or {}).items()},
             zoom={name: _factor(name, factor) for name, factor in (zoom or {}).items()},
             background=None if photograph is None else Asset.of(photograph),
         )
-        return self.render(step, *inputs, given=[] if photograph is None else [photograph])
+        step.check_model(self)
+        return step
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 
@@ -364,6 +383,7 @@ class SemanticStyleGANPipeline(TextEditingPipeline):
         depths = _within(depths, coords)
         outputs = []
         for chunk in self.progress_bar(self._chunks(subsets)):
+            self._pause()
             presence = w_plus.new_zeros(len(chunk), G.config.num_classes)
             for row, subset in zip(presence, chunk, strict=True):
                 row[list(subset)] = 1
@@ -394,20 +414,25 @@ def _shares(mask: Tensor) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
-def _names(names: Sequence[str]) -> tuple[str, ...]:
+def _names(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise InputError(f"Regions were given as the text {names!r}; give a list of names, such as [{names!r}].")
+        raise InputError(f"Regions were given as the text {short(names)}; give a list of names, such as ['hair'].")
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise InputError(f"The region {short(odd)} has no name that could be known; give names as text.")
     return tuple(dict.fromkeys(names))
 
 
 def _place(name: str, place: Sequence[float]) -> tuple[float, ...]:
     if isinstance(place, str) or not isinstance(place, Sequence | np.ndarray) or len(place) != 2:
-        raise InputError(f"The move of {name!r} is {place!r}; give two numbers, right and down in halves of the image.")
-    return tuple(check_number(each, -MAX_MOVE, MAX_MOVE, f"The move of {name!r}") for each in place)
+        raise InputError(
+            f"The move of {short(name)} is {short(place)}; give two numbers, right and down in halves of the image."
+        )
+    return tuple(check_number(each, -MAX_MOVE, MAX_MOVE, f"The move of {short(name)}") for each in place)
 
 
 def _factor(name: str, factor: float) -> float:
-    return check_number(factor, 1 / MAX_ZOOM, MAX_ZOOM, f"The zoom of {name!r}")
+    return check_number(factor, 1 / MAX_ZOOM, MAX_ZOOM, f"The zoom of {short(name)}")
 
 
 def _within(depths: Tensor, coords: Tensor | None) -> Tensor:

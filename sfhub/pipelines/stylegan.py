@@ -23,6 +23,7 @@ from sfhub.pipelines.sample import Sample, Segmentation
 from sfhub.pipelines.text_edits import TextEditingPipeline
 from sfhub.regions.catalog import FORMER_NAMES, METHODS, RegionCatalog
 from sfhub.regions.names import RegionNames
+from sfhub.steps.checks import MAX_NAMES
 from sfhub.steps.code import Code
 from sfhub.steps.interpolate import InterpolateStyles
 from sfhub.steps.mix import MixStep, Request
@@ -174,6 +175,14 @@ class StyleGANPipeline(TextEditingPipeline):
         if (name := FORMER_NAMES.get(method, method)) not in WAYS:
             raise InputError(f"There is no method {method!r}; choose one of {', '.join(WAYS)}.")
         return WAYS[name]
+
+    def check_mix(self, regions: Sequence[str], method: str | None = None) -> None:
+        """As `GeneratorPipeline.check_mix`."""
+        if self._way(method) is not MixByFusion or self.fusion is None or len(regions) > MAX_NAMES:
+            super().check_mix(regions)
+            return
+        for name in regions:  # nodes, which the catalog need not have
+            self.region_names.node(name)
 
     # Looking at pictures --------------------------------------------------------------------------------------------
 

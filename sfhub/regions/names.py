@@ -9,7 +9,7 @@ stands for the leaf that covers it.
 import difflib
 from collections.abc import Sequence
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, clipped, short
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.regions.catalog import RegionCatalog
 
@@ -100,6 +100,6 @@ class RegionNames:
 
 def unknown_region(name: str, regions: Sequence[str]) -> InputError:
     """The error for a name that is none of the regions of a model."""
-    close = difflib.get_close_matches(str(name), regions, n=1)
+    close = difflib.get_close_matches(clipped(str(name)), regions, n=1)
     hint = f"did you mean {close[0]!r}? It" if close else "it"
-    return InputError(f"There is no region {name!r} in this model: {hint} has {', '.join(regions)}.")
+    return InputError(f"There is no region {short(name)} in this model: {hint} has {', '.join(regions)}.")

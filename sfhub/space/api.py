@@ -11,22 +11,25 @@ from typing import Any
 
 import gradio as gr
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
+from sfhub.pipelines.generator import check_number
 from sfhub.space import build_face as building
 from sfhub.space.build_face.state import Backdrop
 from sfhub.space.build_face.work import FaceBuilder
-from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.cached_model import CachedModel, check_cost
 from sfhub.space.common.files import saved
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn, errors_as_sentences
 from sfhub.space.mix_regions.state import BOTH, POSE, SHAPE, TEXTURE, Mix, Source
 from sfhub.space.mix_regions.work import Mixer
+from sfhub.steps.checks import MAX_NAMES
 from sfhub.steps.registry import mix_named
 
 __all__ = ["add_endpoints"]
 
-ENDPOINT = {"concurrency_id": "api", "concurrency_limit": 1}
+ENDPOINT = {"concurrency_id": "api", "concurrency_limit": 32}
+"""Many may be begun at once, for one of them computes at a time (`sfhub.space.common.turns`)."""
 
 
 def add_endpoints(models: Models) -> None:
@@ -50,7 +53,7 @@ def add_endpoints(models: Models) -> None:
 
     def sample(seed: int, truncation_psi: float = 0.7, model: str | None = None) -> tuple[str, dict]:
         """The portrait of a seed (0 to 4294967295), and its recipe; truncation_psi 0 is the average, 1 full variety."""
-        with errors_as_sentences():
+        with answer_in_turn():
             picture = found(model).samples([PictureRef.of_seed(seed)], truncation_psi)[0]
             return saved(picture), picture.recipe
 
@@ -71,9 +74,10 @@ def add_endpoints(models: Models) -> None:
         `shape` and `texture` give a region's shape or texture alone. Method is fusion, catalog (Editing in Style),
         influence or contribution, by default the first that the model has.
         """
-        with errors_as_sentences():
+        with answer_in_turn():
             chosen = found(model)
             mix = _mix(chosen, base, truncation_psi, method)
+            strength = check_number(strength, 0, 1, "Strength")
             if layout is not None:
                 if not mix.way.TAKES_LAYOUT:
                     raise InputError("A layout needs a fusion hierarchy and method 'fusion'; leave it out.")
@@ -83,12 +87,15 @@ def add_endpoints(models: Models) -> None:
                     if part != BOTH and not mix.way.TAKES_PARTS:
                         raise InputError(f"A {part} by itself needs a SemanticStyleGAN; give it as a region.")
                     mix = mix.with_source(_source(name, value, strength, part))
+            names = {source.region for source in mix.sources} - {POSE}
+            chosen.pipe.check_mix(sorted(names), mix.method)
+            check_cost(len(mix.pictures) + 1)
             picture = mixers[chosen.name].compare(mix).result
             return saved(picture), picture.recipe
 
     def redo(image: str, model: str | None = None) -> tuple[str, dict]:
         """A picture saved by this page, made again from its recipe, by the model that made it unless one is given."""
-        with errors_as_sentences():
+        with answer_in_turn():
             maker, recipe = models.opened(image)
             picture = (models[model] if model else maker).redo(recipe)
             return saved(picture), picture.recipe
@@ -108,22 +115,21 @@ def add_endpoints(models: Models) -> None:
 
         It stands in front of the background of seed `background`, or of a picture file.
         """
-        with errors_as_sentences():
+        with answer_in_turn():
             name = models[model].name if model else next(iter(builders))
             if name not in builders:
                 raise InputError(f"The model {name} has no components; choose {next(iter(builders))}.")
-            base, behind = models[name].samples([PictureRef.of_seed(seed)], truncation_psi)[0], None
-            if background is not None:
+            done = {
+                "without": _as_list(without),
+                "move": _as_mapping(move or {}, "move"),
+                "zoom": _as_mapping(zoom or {}, "zoom"),
+            }
+            behind = None if picture is None else Backdrop.opened(picture).image
+            builders[name].pipe.compose_step(**done)
+            base = models[name].samples([PictureRef.of_seed(seed)], truncation_psi)[0]
+            if behind is None and background is not None:
                 behind = models[name].samples([PictureRef.of_seed(background)], truncation_psi)[0]
-            if picture is not None:
-                behind = Backdrop.opened(picture).image
-            made = builders[name].compose(
-                base,
-                without=_as_list(without),
-                move=_as_mapping(move or {}, "move"),
-                zoom=_as_mapping(zoom or {}, "zoom"),
-                background=behind,
-            )
+            made = builders[name].compose(base, **done, background=behind)
             return saved(made), made.recipe
 
     gr.api(names, api_name="models", **ENDPOINT)
@@ -158,19 +164,21 @@ def _mix(model: CachedModel, base: Any, psi: float, method: str | None) -> Mix:
     """
     method = method or model.menu.method
     if mix_named(method).FAMILY != model.pipe.FAMILY:
-        raise InputError(f"The model {model.name} cannot mix by method {method!r}; leave the method out.")
+        raise InputError(f"The model {model.name} cannot mix by method {short(method)}; leave the method out.")
     return Mix(PictureRef.of_seed(base), psi, method=method, model=model.name)
 
 
 def _as_mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f'The {what} {value!r} cannot be used; give an object such as {{"hair": 2}}.')
+        raise InputError(f'The {what} {short(value)} cannot be used; give an object such as {{"hair": 2}}.')
+    if len(value) > MAX_NAMES:
+        raise InputError(f"The {what} are {len(value):,}, more than the {MAX_NAMES} that a picture can have.")
     return value
 
 
 def _as_list(names: Any) -> list[str]:
-    if not isinstance(names or [], list):
-        raise InputError(f'The components {names!r} cannot be left out; give a list such as ["glasses"].')
+    if not isinstance(names or [], list) or len(names or []) > MAX_NAMES:
+        raise InputError(f'The components {short(names)} cannot be left out; give a list such as ["glasses"].')
     return names or []
 
 
@@ -181,6 +189,8 @@ def _source(region: str, value: Any, strength: float, part: str) -> Source:
     strength = value.get("strength", strength)
     if not set(value) <= {"seed", "strength"} or not isinstance(strength, (int, float)):
         raise InputError(
-            f"The source {value!r} of region {region!r} cannot be used; give a seed, or one and a strength from 0 to 1."
+            f"The source {short(value)} of region {short(region)} cannot be used; give a seed, or one and a strength "
+            "from 0 to 1."
         )
-    return Source(region, PictureRef.of_seed(value.get("seed")), float(strength), part)
+    strength = check_number(strength, 0, 1, f"The strength of {short(region)}")
+    return Source(region, PictureRef.of_seed(value.get("seed")), strength, part)

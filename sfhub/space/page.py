@@ -6,24 +6,31 @@ its place in `TABS`, and is left out where it suits no model.
 """
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from sfhub.files import first_line
+from sfhub.limits import limits
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.space import api, build_face, edit, label_regions, mix_regions
 from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.hand_over import HandOver
+from sfhub.space.common.markup import escaped
 from sfhub.space.common.models import Models
+from sfhub.space.common.visitors import Admission
 
 __all__ = ["TABS", "build_app", "launch"]
 
 TABS: Sequence[ModuleType] = (mix_regions, edit, build_face, label_regions)
 
 HERE = Path(__file__).parent
+
+THREADS = 80
+"""More than requests that can be begun at once, which wait for their turns in threads."""
 
 HEADER = """
 <header class="page-header">
@@ -62,7 +69,7 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
     places = [(tab, [pipe for pipe in pipes if tab.suits(pipe)]) for tab in TABS]
     models = Models([CachedModel(pipe) for pipe in pipes])
     hour, day = 3600, 86400
-    with gr.Blocks(title="sfhub: mix portraits", analytics_enabled=False, delete_cache=(hour, day)) as page:
+    with Page(title="sfhub: mix portraits", analytics_enabled=False, delete_cache=(hour, day)) as page:
         gr.HTML(HEADER, js_on_load=None, apply_default_css=False)
         tabs = gr.Tabs()
         hand_over = HandOver(tabs, edit.TITLE, [pipe.model_record["name"] for pipe in pipes if edit.suits(pipe)])
@@ -73,11 +80,29 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
                         tab.build(models.of(suited), page, hand_over)
         gr.HTML(FOOTER.format(models=_listed(list(models))), js_on_load=None, apply_default_css=False)
         api.add_endpoints(models)
-    return page
+    return page.queue(max_size=limits().waiting, api_open=False)
+
+
+class Page(gr.Blocks):
+    """A page whose visitors get a sentence also for what is not even of the right type."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
+        """As `gr.Blocks`.
+
+        Raises:
+            gr.Error: if a value cannot be what its component takes.
+        """
+        try:
+            return await super().preprocess_data(block_fn, inputs, *rest, **options)
+        except gr.Error:
+            raise
+        except Exception as error:  # the values are a stranger's: whatever reading them raises, they are at fault
+            sentence = f"The request cannot be read ({first_line(error)}); see 'Use via API' at the foot of the page."
+            raise gr.Error(escaped(sentence, quote=False), print_exception=False) from error
 
 
 def _listed(names: Sequence[str]) -> str:
-    bold = [f"<b>{escape(name)}</b>" for name in names]
+    bold = [f"<b>{escaped(name)}</b>" for name in names]
     if len(bold) == 1:
         return f"the model {bold[0]}"
     return f"the models {', '.join(bold[:-1])} and {bold[-1]}"
@@ -93,9 +118,10 @@ def launch(page: gr.Blocks, **options: Any) -> tuple[Any, str, str]:
         As `gr.Blocks.launch`: the server's application, the local address, the shared address.
     """
     looks = {"theme": _theme(), "css_paths": HERE / "style.css", "footer_links": ["api"]}
-    # What visitors upload is a PNG of at most a few megabytes, and what they do is not recorded.
-    limits = {"max_file_size": "16mb", "run_history": False, "enable_monitoring": False, "ssr_mode": False}
-    return page.launch(**{**looks, **limits, **options})
+    # What visitors upload is a picture of at most a few megabytes, and what they do is not recorded.
+    bounds = {"max_file_size": limits().upload_bytes, "run_history": False, "enable_monitoring": False}
+    served = {"ssr_mode": False, "max_threads": THREADS, "app_kwargs": {"middleware": [Middleware(Admission, page)]}}
+    return page.launch(**{**looks, **bounds, **served, **options})
 
 
 def _theme() -> gr.themes.Base:

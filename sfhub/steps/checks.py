@@ -17,7 +17,7 @@ def check_seed(seed: Any) -> int:
         InputError: unless it is an integer from 0 to 2**32 - 1.
     """
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) <= MAX_SEED:
-        raise InputError(f"Seed {seed!r} cannot be used; take a whole number from 0 to {MAX_SEED}.")
+        raise InputError(f"Seed {short(seed)} cannot be used; take a whole number from 0 to {MAX_SEED}.")
     return int(seed)
 
 

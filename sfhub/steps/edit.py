@@ -42,6 +42,7 @@ class EditStep(Step):
 
     OP: ClassVar[str] = "edit"
     INPUTS: ClassVar[str] = "a picture"
+    CODE_COST: ClassVar[float] = 0.5
 
     edit: str
     strength: float
@@ -136,6 +137,10 @@ class EditStep(Step):
             composite(image, base, soft_inside(model.region_mask(self.regions, [(base, base_code), (image, code)])))
             for image, code, ((base, base_code),) in zip(images, codes, before, strict=True)
         ]
+
+    def picture_cost(self, inputs: int) -> float:
+        """With a lock, both pictures are segmented, too."""
+        return 3.0 if self.lock else 1.0
 
     @property
     def assets(self) -> tuple[EditAsset, ...]:

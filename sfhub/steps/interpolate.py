@@ -44,6 +44,7 @@ class InterpolateStyles(InterpolateStep):
     """
 
     FAMILY: ClassVar[str] = "StyleGAN"
+    CODE_COST: ClassVar[float] = 0.25
 
     regions: tuple[str, ...] | None = None
     query: Query = None

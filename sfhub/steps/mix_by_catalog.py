@@ -33,6 +33,7 @@ class MixByCatalog(MixStep):
     FAMILY: ClassVar[str] = "StyleGAN"
     NAME: ClassVar[str] = BEST
     TITLE: ClassVar[str] = "Editing in Style"
+    CODE_COST: ClassVar[float] = 0.25
 
     regions: tuple[str, ...]
     strengths: tuple[float, ...]

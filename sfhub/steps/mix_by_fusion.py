@@ -32,6 +32,7 @@ class MixByFusion(MixStep):
     NAME: ClassVar[str] = "fusion"
     TITLE: ClassVar[str] = "StyleFusion"
     TAKES_LAYOUT: ClassVar[bool] = True
+    CODE_COST: ClassVar[float] = 0.5
 
     regions: tuple[str, ...]
     strengths: tuple[float, ...]

@@ -25,7 +25,18 @@ from sfhub.steps.checks import is_integer, is_text, need
 from sfhub.steps.registry import step_from_json
 from sfhub.steps.step import Step
 
-__all__ = ["Placed", "Recipe", "assets_of", "check_recipe", "extend", "last_step", "make_recipe", "read_steps"]
+__all__ = [
+    "Placed",
+    "Recipe",
+    "assets_of",
+    "check_recipe",
+    "cost_of",
+    "extend",
+    "last_step",
+    "make_recipe",
+    "read_steps",
+    "shown_steps",
+]
 
 FORMAT, VERSION = "sfhub-recipe", 1
 MAX_STEPS = 1024
@@ -151,6 +162,21 @@ def read_steps(recipe: Mapping[str, Any]) -> list[Placed]:
             "a single picture that others can be made of before the last step",
         )
     return placed
+
+
+def shown_steps(steps: Sequence[Placed]) -> list[int]:
+    """The steps whose pictures are made for that of the last one, rising: itself and those that it takes more of than
+    their codes."""
+    shown = {len(steps) - 1}
+    for k in reversed(range(len(steps))):
+        shown |= set(steps[k].inputs) if k in shown and steps[k].step.needs_before else set()
+    return sorted(shown)
+
+
+def cost_of(steps: Sequence[Placed]) -> float:
+    """What making the picture of some steps takes, in pictures of their model; known before anything is computed."""
+    codes = sum(each.step.CODE_COST for each in steps)
+    return codes + sum(steps[k].step.picture_cost(len(steps[k].inputs)) for k in shown_steps(steps))
 
 
 def last_step(recipe: Mapping[str, Any]) -> Step:

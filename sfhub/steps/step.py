@@ -129,6 +129,15 @@ class Step(ABC):
         """
         return model.images(codes)
 
+    # What it takes ----------------------------------------------------------------------------------------------------
+
+    CODE_COST: ClassVar[float] = 0.1
+    """What making its code takes, in pictures of the model; an upper bound, known before anything is computed."""
+
+    def picture_cost(self, inputs: int) -> float:
+        """What making its picture of a code takes, in pictures of the model, for so many pictures that go in."""
+        return 1.0
+
     # What it is -------------------------------------------------------------------------------------------------------
 
     @property

@@ -22,7 +22,7 @@ from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, VIEWS_JS, PortraitTab, Updates, columns, script
 
 __all__ = ["TITLE", "build", "suits"]
@@ -113,7 +113,7 @@ class BuildTab(PortraitTab):
 
     def act(self, session: Building, event: gr.EventData) -> Updates:
         """A click on a component, on what its tile offers, or on a portrait."""
-        with errors_as_sentences():
+        with answer_in_turn():
             if event.action == "pick":
                 return self.show(session, session.pick(PictureRef.read(event.picture)))
             after = session.choose(event.part)
@@ -125,7 +125,7 @@ class BuildTab(PortraitTab):
 
     def drag(self, session: Building, event: gr.EventData) -> Updates:
         """A component on its way, or where it was let go; on the way only the picture follows."""
-        with errors_as_sentences():
+        with answer_in_turn():
             self._builder(session.face)
             after = session.drag(str(event.part), float(event.right), float(event.down), str(event.gesture))
             return self.show(session, after, live=not event.done, answered=int(event.number))

@@ -7,7 +7,6 @@ are escaped.
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from PIL import Image
 
@@ -64,7 +63,7 @@ def _handles(drawing: Drawing, building: Building, answered: int) -> str:
     height, width = drawing.dissection.labels.shape
     places = {name: tuple(drawing.face.place(name)) for name in (WHOLE, *drawing.dissection.components[1:])}
     paths = "".join(
-        f'<path class="part" data-part="{escape(name, quote=True)}" d="{path}"><title>{escape(label(name))}</title>'
+        f'<path class="part" data-part="{markup.escaped(name)}" d="{path}"><title>{markup.escaped(label(name))}</title>'
         "</path>"
         for name, path in drawing.outlines.items()
         if name != WHOLE
@@ -72,10 +71,10 @@ def _handles(drawing: Drawing, building: Building, answered: int) -> str:
     chosen = drawing.outlines.get(building.active, "")
     return (
         f'<svg class="handles" viewBox="0 0 {width} {height}" tabindex="0" role="application" '
-        f'aria-label="Drag components, or move the {escape(label(building.active))} with the arrow keys" '
-        f'data-active="{escape(building.active, quote=True)}" data-answered="{answered}" '
-        f'data-places="{escape(json.dumps(places), quote=True)}">{paths}'
-        f'<g class="chosen"><path class="grip" data-part="{escape(building.active, quote=True)}" d="{chosen}"/>'
+        f'aria-label="Drag components, or move the {markup.escaped(label(building.active))} with the arrow keys" '
+        f'data-active="{markup.escaped(building.active)}" data-answered="{answered}" '
+        f'data-places="{markup.escaped(json.dumps(places))}">{paths}'
+        f'<g class="chosen"><path class="grip" data-part="{markup.escaped(building.active)}" d="{chosen}"/>'
         f'<path class="halo" d="{chosen}"/><path class="line" d="{chosen}"/></g></svg>'
     )
 
@@ -91,7 +90,7 @@ def _summary(building: Building, drawing: Drawing) -> str:
         return _behind(building.face)
     shown = name == WHOLE or name in drawing.dissection.present
     place = building.face.place(name)
-    title = escape(label(name)).capitalize()
+    title = markup.escaped(label(name)).capitalize()
     if name in building.face.hidden:
         return f"<b>{title}</b>: left out."
     if place != HOME:
@@ -208,8 +207,8 @@ def _chip(
 
 def _eye(name: str, title: str, gone: bool) -> str:
     return (
-        f'<button type="button" class="eye" data-action="toggle" data-part="{escape(name, quote=True)}" '
-        f'aria-pressed="{str(not gone).lower()}" aria-label="Show {escape(title, quote=True)}" '
+        f'<button type="button" class="eye" data-action="toggle" data-part="{markup.escaped(name)}" '
+        f'aria-pressed="{str(not gone).lower()}" aria-label="Show {markup.escaped(title)}" '
         f'title="{"Show" if gone else "Leave out"}">{EYE}</button>'
     )
 
@@ -217,9 +216,9 @@ def _eye(name: str, title: str, gone: bool) -> str:
 def steps(components: Sequence[Component]) -> str:
     """The picture as components appear one by one, and the pseudo-depth of each below (fig. 5 of the paper)."""
     figures = "".join(
-        f'<figure><img src="{data_uri(thumbnail(each.image))}" alt="With {escape(label(each.name), quote=True)}">'
+        f'<figure><img src="{data_uri(thumbnail(each.image))}" alt="With {markup.escaped(label(each.name))}">'
         f'<img src="{data_uri(depth_map(each.depth).resize((128, 128)))}" alt="Pseudo-depth, light is near">'
-        f"<figcaption>{'' if k == 0 else '+ '}{escape(label(each.name))}</figcaption></figure>"
+        f"<figcaption>{'' if k == 0 else '+ '}{markup.escaped(label(each.name))}</figcaption></figure>"
         for k, each in enumerate(components)
     )
     return f'<div class="steps" tabindex="0" role="group" aria-label="Components one by one">{figures}</div>'

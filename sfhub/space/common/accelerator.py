@@ -14,7 +14,10 @@ except ImportError:
 
 Function = TypeVar("Function", bound=Callable)
 
-__all__ = ["on_accelerator"]
+__all__ = ["SHARED", "on_accelerator"]
+
+SHARED = spaces is not None
+"""Whether the GPUs are shared, and so functions run in processes of their own."""
 
 
 def on_accelerator(function: Function) -> Function:

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sfhub.errors import InputError
+from sfhub.limits import limits
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.sample import Sample
-from sfhub.space.common.accelerator import on_accelerator
+from sfhub.space.common.accelerator import SHARED, on_accelerator
 from sfhub.space.common.cache import Cache
 from sfhub.space.common.menu import Menu
 from sfhub.space.common.picture_ref import PictureRef
+from sfhub.space.common.turns import TURNS
+from sfhub.steps.recipe import cost_of, read_steps
 
-__all__ = ["MEMORY_BYTES", "CachedModel"]
+__all__ = ["MEMORY_BYTES", "CachedModel", "check_cost"]
 
 MEMORY_BYTES = 128 * 2**20
 
@@ -37,6 +40,8 @@ class CachedModel:
         self.menu = Menu.of(pipe)
         # Progress bars would fill a server's log; the page shows its own.
         pipe.set_progress_bar_config(disable=True)
+        if not SHARED:  # what runs there runs in another process
+            pipe.between_pictures = TURNS.pause
         self._generate = on_accelerator(self._compute_samples)
         self._redo = on_accelerator(self._compute_redo)
         # A code, a picture and two maps.
@@ -55,10 +60,11 @@ class CachedModel:
             psi: of the portraits.
 
         Raises:
-            InputError: as `sample` of the pipeline, or for a picture that is not remembered any longer.
+            InputError: as `sample` of the pipeline, for a picture that is not remembered any longer, or for too many.
         """
         known = {ref: self._known(ref, psi) for ref in pictures}
         missing = [ref for ref, sample in known.items() if sample is None]
+        check_cost(len(missing))
         if missing:
             for ref, sample in zip(missing, self._generate([ref.seed for ref in missing], psi), strict=True):
                 known[ref] = self._samples.put((ref, psi), sample)
@@ -82,9 +88,10 @@ class CachedModel:
         """The picture that a checked recipe describes, made again.
 
         Raises:
-            InputError: if it is of another model.
+            InputError: if it is of another model, or would cost too much.
         """
         self.check_model(recipe)
+        check_cost(cost_of(read_steps(recipe)))
         return self._redo(recipe)
 
     def check_model(self, recipe: Mapping[str, Any]) -> None:
@@ -105,3 +112,20 @@ class CachedModel:
 
     def _compute_redo(self, recipe: Mapping[str, Any]) -> Sample:
         return self.pipe.redo(recipe).on_cpu()
+
+
+def check_cost(cost: float) -> None:
+    """Refuse what would take too long for others to wait.
+
+    Args:
+        cost: in pictures of the model.
+
+    Raises:
+        InputError: if it is more than `Limits.request_cost`.
+    """
+    most = limits().request_cost
+    if cost > most:
+        raise InputError(
+            f"This would take as long as {cost:,.0f} portraits, more than the {most:,} that this page makes for one "
+            "request; ask for less, or use sfhub on a machine of your own."
+        )

@@ -1,10 +1,10 @@
 """The portraits on offer, which a visitor picks from; the browser keeps their small pictures while choices change."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from sfhub.space.common.cached_model import CachedModel
+from sfhub.space.common.markup import escaped
 from sfhub.space.common.picture_ref import PictureRef, refs
 from sfhub.space.common.pictures import data_uri, thumbnail
 
@@ -46,7 +46,7 @@ def offered(
             "label": ref.label,
             "picked": str(ref == picked).lower(),
             "colours": [colour for _, colour in uses.get(ref, ()) if colour],
-            "use": escape(_sentence([use for use, _ in uses.get(ref, ())])),
+            "use": escaped(_sentence([use for use, _ in uses.get(ref, ())])),
         }
         for ref in pictures
     ]

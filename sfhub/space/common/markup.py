@@ -6,7 +6,16 @@ Names come from a model that may be anybody's, so they are escaped.
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["cross", "empty_views", "small", "tile", "views"]
+__all__ = ["cross", "empty_views", "escaped", "small", "tile", "views"]
+
+
+def escaped(text: str, quote: bool = True) -> str:
+    """Text that may be anybody's, such as names in a model or a recipe, to stand in markup; nothing else lets it in.
+
+    Args:
+        quote: also for the value of an attribute.
+    """
+    return escape(text, quote)
 
 
 def empty_views(names: Iterable[str]) -> str:
@@ -47,17 +56,17 @@ def tile(
     """
     return (
         f'<div class="chip{" active" if active else ""}{classes}" style="--region: {colour}">'
-        f'<button type="button" class="choose" data-action="choose" data-{kind}="{escape(target, quote=True)}" '
-        f'aria-pressed="{str(active).lower()}">{picture}<span><b>{escape(title)}</b><small>{note or "&nbsp;"}</small>'
+        f'<button type="button" class="choose" data-action="choose" data-{kind}="{escaped(target)}" '
+        f'aria-pressed="{str(active).lower()}">{picture}<span><b>{escaped(title)}</b><small>{note or "&nbsp;"}</small>'
         f"</span></button>{extra}</div>"
     )
 
 
 def cross(kind: str, target: str, sentence: str) -> str:
     """A button on a tile that undoes what was chosen; `sentence`, plain text, says so."""
-    sentence = escape(sentence, quote=True)
+    sentence = escaped(sentence)
     return (
-        f'<button type="button" class="clear" data-action="clear" data-{kind}="{escape(target, quote=True)}" '
+        f'<button type="button" class="clear" data-action="clear" data-{kind}="{escaped(target)}" '
         f'aria-label="{sentence}" title="{sentence}">&times;</button>'
     )
 

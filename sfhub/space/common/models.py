@@ -7,7 +7,7 @@ are built in.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.pipelines import open_pipeline
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.hub import ALIASES
@@ -42,7 +42,7 @@ class Models(Mapping[str, CachedModel]):
             InputError: if the page has no such model.
         """
         if name not in self._models:
-            raise InputError(f"There is no model {name!r} on this page; it has {', '.join(self._models)}.")
+            raise InputError(f"There is no model {short(name)} on this page; it has {', '.join(self._models)}.")
         return self._models[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -15,7 +15,7 @@ from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.gallery import SURPRISES, gallery_template
 from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.models import Models
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn
 from sfhub.space.common.visit import Visit
 
 __all__ = ["CLICKS_JS", "PLAIN", "VIEWS_JS", "PortraitTab", "Updates", "click_options", "columns", "script"]
@@ -159,7 +159,7 @@ class PortraitTab(ABC):
         """Show what a transition makes of what was chosen, and of the values of `inputs`."""
 
         def answer(session: Visit, *values: Any) -> Updates:
-            with errors_as_sentences():
+            with answer_in_turn():
                 return self.show(session, transition(session, *values))
 
         return self.followed(gr.on(triggers, answer, [self.session, *inputs], self.outputs, **self.click))
@@ -168,7 +168,7 @@ class PortraitTab(ABC):
         """The same for a slider."""
 
         def answer(session: Visit, value: float) -> Updates:
-            with errors_as_sentences():
+            with answer_in_turn():
                 updates = self.show(session, transition(session, round(value, 2)))
             # It has moved on by the time this answer arrives, which must not pull it back.
             updates.pop(slider, None)
@@ -184,7 +184,7 @@ class PortraitTab(ABC):
 
     def start(self, session: Visit) -> Updates:
         """Everything, for somebody who has just come."""
-        with errors_as_sentences():
+        with answer_in_turn():
             return self.show(None, session)
 
     @abstractmethod

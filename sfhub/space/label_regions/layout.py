@@ -14,6 +14,7 @@ from sfhub.errors import InputError
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.space.common.hand_over import HandOver
+from sfhub.space.common.markup import escaped
 from sfhub.space.common.models import Models
 from sfhub.space.common.sentences import errors_as_sentences
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, Updates, click_options, columns, script
@@ -141,7 +142,7 @@ class LabelTab:
                 raise InputError("No cluster has a name yet; choose some and name them, or have names suggested.")
             catalog = self.labeller.catalog(clusters, labels.final_names)
             if folder and folder.strip():
-                gr.Info(f"Saved to {self.labeller.save(catalog, folder.strip())}.")
+                gr.Info(escaped(f"Saved to {self.labeller.save(catalog, folder.strip())}."))
             return {self.download: gr.update(value=zipped(catalog), interactive=True, variant="primary")}
 
     def _clusters(self, labels: Labels | None) -> Clusters:

@@ -5,11 +5,11 @@ merge can be seen.
 """
 
 import colorsys
-from html import escape
 
 import numpy as np
 from PIL import Image
 
+from sfhub.space.common.markup import escaped
 from sfhub.space.common.pictures import data_uri, enlarge, hex_colour
 from sfhub.space.label_regions.state import OTHER, Labels
 from sfhub.space.label_regions.work import Clusters
@@ -47,8 +47,8 @@ def chips(clusters: Clusters, labels: Labels) -> str:
     buttons = (
         f'<button type="button" data-action="toggle" data-cluster="{index}" '
         f'aria-pressed="{str(index in labels.chosen).lower()}" '
-        f'title="{escape(name or "not named yet", quote=True)}"><i style="background:{hex_colour(colour)}"></i>'
-        f"<span>{escape(name) or f'<small>cluster {index + 1}</small>'} <small>{share:.0%}</small></span></button>"
+        f'title="{escaped(name or "not named yet")}"><i style="background:{hex_colour(colour)}"></i>'
+        f"<span>{escaped(name) or f'<small>cluster {index + 1}</small>'} <small>{share:.0%}</small></span></button>"
         for index, (name, colour, share) in enumerate(zip(labels.names, colours(labels), shares, strict=True))
     )
     return f'<div class="label-chips" role="group" aria-label="Clusters">{"".join(buttons)}</div>'
@@ -57,7 +57,7 @@ def chips(clusters: Clusters, labels: Labels) -> str:
 def summary(labels: Labels) -> str:
     """What would be saved now, and what to do next."""
     missing = sum(not name for name in labels.names)
-    regions = ", ".join(f"<b>{escape(name)}</b>" for name in labels.regions) or "none yet"
+    regions = ", ".join(f"<b>{escaped(name)}</b>" for name in labels.regions) or "none yet"
     rest = f" {missing} without a name will be the region <b>{OTHER}</b>." if missing else ""
     count = len(labels.chosen)
     chosen = (

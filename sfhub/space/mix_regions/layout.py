@@ -19,7 +19,7 @@ from sfhub.space.common.hand_over import HandOver
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
 from sfhub.space.common.picture_ref import PictureRef
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, VIEWS_JS, PortraitTab, Updates, columns
 from sfhub.space.mix_regions import view
 from sfhub.space.mix_regions.state import BOTH, SHAPE, TEXTURE, Mix, Session, Source
@@ -129,7 +129,7 @@ class MixTab(PortraitTab):
 
     def act(self, session: Session, event: gr.EventData) -> Updates:
         """A click on a region or on a portrait."""
-        with errors_as_sentences():
+        with answer_in_turn():
             if event.action == "pick":
                 return self.show(session, session.pick(PictureRef.read(event.picture)))
             if event.action == "choose":

@@ -5,7 +5,6 @@ need no second request and no file on the server.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from sfhub.space.common import markup
@@ -89,8 +88,8 @@ def _hint(session: Session, menu: Menu) -> str:
     within = ", ".join(map(label, menu.within(session.active)))
     part = "" if session.part == BOTH or session.active == POSE else f"{session.part} of the "
     return (
-        f"Now click a portrait to take the {part}<b>{escape(label(session.active))}</b>"
-        f"{f' ({escape(within)})' if within else ''} from."
+        f"Now click a portrait to take the {part}<b>{markup.escaped(label(session.active))}</b>"
+        f"{f' ({markup.escaped(within)})' if within else ''} from."
     )
 
 
@@ -132,7 +131,7 @@ def _chip_note(sources: Sequence[Source], own: bool) -> str:
     if not sources:
         return "from the base"
     if not own:
-        return f"{sources[0].picture} with {escape(label(sources[0].region))}"
+        return f"{sources[0].picture} with {markup.escaped(label(sources[0].region))}"
     if sources[0].part == BOTH:
         return f"portrait {sources[0].picture}"
     return ", ".join(f"{source.part} {source.picture}" for source in sources)
@@ -157,7 +156,8 @@ def notes(comparison: Comparison, mix: Mix) -> str:
     """Legend of the regions, scale of the heat map, and how much changed inside and outside."""
     segmentation = comparison.segmentation
     legend = "".join(
-        f'<li><i style="background:{hex_colour(colour_of(index))}"></i><span>{escape(label(region))}</span></li>'
+        f'<li><i style="background:{hex_colour(colour_of(index))}"></i>'
+        f"<span>{markup.escaped(label(region))}</span></li>"
         for index, region in enumerate(segmentation.regions)
         if (segmentation.labels == index).any()
     )
@@ -173,7 +173,7 @@ def notes(comparison: Comparison, mix: Mix) -> str:
 def _summary(comparison: Comparison, mix: Mix) -> str:
     if not mix.used:
         return "Nothing is mixed yet: the result is the base."
-    names = escape(_listed(list(dict.fromkeys(label(source.region) for source in mix.used))))
+    names = markup.escaped(_listed(list(dict.fromkeys(label(source.region) for source in mix.used))))
     if comparison.inside is None:
         return f"Neither the base nor the result shows {names}."
     if comparison.outside is None:
