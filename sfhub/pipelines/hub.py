@@ -6,12 +6,14 @@ repository is shows in its `model_index.json` (or the `config.json` of a bare ne
 before any weights are.
 """
 
+import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
@@ -27,11 +29,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx, validate_repo_id
 
 import sfhub
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.files import finish_saving
 from sfhub.pipelines.folder import CONFIG, INDEX, check_description, content_hash
 
 __all__ = ["ALIASES", "ModelSource", "explain_hub_errors", "identify", "resolve"]
+
+logger = logging.getLogger(__name__)
 
 _PORTRAITS = Path(sfhub.__file__).parent / "portraits"
 ALIASES = {
@@ -42,6 +46,14 @@ ALIASES = {
 """Names of built-in models and their folders. A folder of the same name is reached as `./portraits`."""
 
 ALLOW = ["*.json", "*.safetensors", "*.txt", "*.md"]
+# What the client raises when a connection is refused, cut or silent, and what is told by such an error but is none.
+BROKEN = (httpx.TransportError, ConnectionError, TimeoutError)
+KNOWN = (OfflineModeIsEnabled, HfHubHTTPError)
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each new try."""
+
+Fetched = TypeVar("Fetched")
+
 # `diffusion_pytorch_model.fp16.safetensors`: fetched only if its variant is asked for.
 VARIANT_WEIGHTS = "*.*.safetensors"
 
@@ -106,19 +118,28 @@ def resolve(
         "library_version": sfhub.__version__,
     }
     with explain_hub_errors(name, revision):
-        description = _fetch_description(name, revision, where)
+        description = _persistently(lambda: _fetch_description(name, revision, where))
         check_description(description.parent, name)
         # The commit the description came from, so that a push in between cannot mix two revisions.
-        commit = description.parent.name
-        return Path(
-            snapshot_download(
-                name,
-                revision=commit,
-                allow_patterns=ALLOW,
-                ignore_patterns=None if variant else [VARIANT_WEIGHTS],
-                **where,
-            )
-        )
+        wanted = {
+            "revision": description.parent.name,
+            "allow_patterns": ALLOW,
+            "ignore_patterns": None if variant else [VARIANT_WEIGHTS],
+        }
+        return Path(_persistently(lambda: snapshot_download(name, **wanted, **where)))
+
+
+def _persistently(fetch: Callable[[], Fetched]) -> Fetched:
+    """What `fetch` gives, which is tried again when the connection breaks; what came down is kept."""
+    for pause in PAUSES:
+        try:
+            return fetch()
+        except Exception as error:
+            if not any(isinstance(each, BROKEN) and not isinstance(each, KNOWN) for each in _causes(error)):
+                raise
+            logger.info("The connection to the Hub broke; trying again in %g s", pause)
+            time.sleep(pause)
+    return fetch()
 
 
 def _built_in() -> str:
@@ -136,7 +157,7 @@ def _check_repo_id(name: str, path: Path) -> None:
         validate_repo_id(name)
     except HFValidationError as error:
         raise InputError(
-            f"{name!r} is neither a folder, nor a built-in model ({_built_in()}), nor a repo id such as "
+            f"{short(name)} is neither a folder, nor a built-in model ({_built_in()}), nor a repo id such as "
             "'owner/name'; check the spelling."
         ) from error
 

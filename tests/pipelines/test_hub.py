@@ -3,10 +3,11 @@
 import json
 from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
 from huggingface_hub import constants, file_download
-from huggingface_hub.utils import _http
+from huggingface_hub.utils import _http, httpx
 from safetensors.torch import load, save
 
 from sfhub.errors import InputError
@@ -37,6 +38,7 @@ def hub(server, monkeypatch, tmp_path):
     impatient = SimpleNamespace(sleep=lambda seconds: None, time=file_download.time.time)
     monkeypatch.setattr(file_download, "time", impatient)
     monkeypatch.setattr(_http, "time", impatient)
+    monkeypatch.setattr("sfhub.pipelines.hub.time", impatient)
     return server
 
 
@@ -186,7 +188,7 @@ def test_a_hub_that_cannot_be_reached_is_explained(hub, monkeypatch):
 
 def test_a_cut_connection_is_explained_and_the_next_try_is_clean(hub, model_files, tiny_pipeline):
     hub.add("tester/faces", model_files)
-    hub.cuts = [1000] + [0] * 20
+    hub.cuts = [1000] + [0] * 200
 
     with pytest.raises(InputError, match="The connection to the Hub broke while tester/faces was") as caught:
         StyleGANPipeline.from_pretrained("tester/faces")
@@ -195,6 +197,49 @@ def test_a_cut_connection_is_explained_and_the_next_try_is_clean(hub, model_file
     hub.cuts = []
     pipe = StyleGANPipeline.from_pretrained("tester/faces")
     assert np.array_equal(pixels(pipe.sample(3)[0]), pixels(tiny_pipeline.sample(3)[0]))
+
+
+@pytest.fixture
+def dropping(hub):
+    """The requests that were begun and then lose their connection: set `left` to how many still shall."""
+    state = SimpleNamespace(left=0, seen=[])
+
+    class Dropping(httpx.HTTPTransport):
+        def handle_request(self, request):
+            state.seen.append(request.method)
+            if state.left > 0:
+                state.left -= 1
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+            return super().handle_request(request)
+
+    huggingface_hub.set_client_factory(lambda: httpx.Client(transport=Dropping(), follow_redirects=False))
+    huggingface_hub.close_session()
+    yield state
+    huggingface_hub.set_client_factory(_http.default_client_factory)
+    huggingface_hub.close_session()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_dropped_request_is_tried_again_wherever_it_was(hub, dropping, model_files, tiny_pipeline, count):
+    hub.add("tester/faces", model_files)
+    dropping.left = count
+    pipe = StyleGANPipeline.from_pretrained("tester/faces")
+    assert dropping.left == 0 and dropping.seen[0] == "HEAD"
+    assert np.array_equal(pixels(pipe.sample(3)[0]), pixels(tiny_pipeline.sample(3)[0]))
+
+
+def test_a_connection_that_breaks_all_the_time_is_explained(hub, dropping, model_files):
+    hub.add("tester/faces", model_files)
+    dropping.left = 10_000
+    with pytest.raises(InputError, match="The connection to the Hub broke while tester/faces was transferred"):
+        StyleGANPipeline.from_pretrained("tester/faces")
+    assert 3 < len(dropping.seen) < 100
+
+
+def test_what_the_hub_refuses_is_not_asked_again(hub, dropping):
+    with pytest.raises(InputError, match="no model tester/nothing on the Hub"):
+        StyleGANPipeline.from_pretrained("tester/nothing")
+    assert len(dropping.seen) <= 2
 
 
 def test_after_a_pull_the_model_loads_without_the_hub(hub, model_files):
@@ -211,7 +256,7 @@ def test_after_a_pull_the_model_loads_without_the_hub(hub, model_files):
 
 def test_a_half_downloaded_model_is_not_mistaken_for_a_whole_one(hub, model_files):
     hub.add("tester/faces", model_files)
-    hub.cuts = [0] * 20
+    hub.cuts = [0] * 200
     with pytest.raises(InputError):
         StyleGANPipeline.from_pretrained("tester/faces")
 
