@@ -16,7 +16,7 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.files import read_json
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.region_tree import RegionTree
@@ -82,12 +82,13 @@ def tree_of(nodes: Mapping[str, object], name: str) -> str:
 
 def _find(file: object, node: str, path: Path) -> Path:
     if not isinstance(file, str) or "\0" in file:
-        raise InputError(f"{path.name} gives node {node!r} something other than the name of a file; correct it.")
+        raise InputError(f"{path.name} gives node {short(node)} something other than the name of a file; correct it.")
     places = [folder / file for folder in (path.parent, path.parent.parent, Path())]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InputError(
-            f"{path.name} names the file {file!r} for node {node!r}, which is neither beside it nor in the folder "
+            f"{path.name} names the file {short(file)} for node {short(node)}, which is neither beside it nor in "
+            "the folder "
             "above; download it, or correct the name."
         )
     return found
@@ -112,7 +113,7 @@ def load(root: object) -> FusionCheckpoint:
     states = {node: _state(value) for node, value in root.nodes.items()}
     for node, state in states.items():
         if state is None:
-            raise InputError(f"the file of node {node!r} is no FusionNet of StyleFusion; download it again.")
+            raise InputError(f"the file of node {short(node)} is no FusionNet of StyleFusion; download it again.")
     tree = RegionTree.load(root.tree)
     with torch.device("meta"):
         generator = StyleGAN2Generator(resolution=RESOLUTIONS[root.tree])

@@ -9,7 +9,7 @@ from diffusers.configuration_utils import register_to_config
 
 from sfhub.editing.edits import Direction, check_record
 from sfhub.editing.spaces import CodeSpace
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
 __all__ = ["EditDirections"]
 
@@ -46,7 +46,7 @@ class EditDirections(ModelMixin, ConfigMixin):
         names = [record["name"] for record in edits]
         doubled = next((name for name in names if names.count(name) > 1), None)
         if doubled is not None:
-            raise InputError(f"Two edits are called {doubled!r}; give each a name of its own.")
+            raise InputError(f"Two edits are called {short(doubled)}; give each a name of its own.")
         size = sum(int(width) for _, width in layers)
         shapes = {"z": (z_dim,), "w": (w_dim,), "w+": (num_ws, w_dim), "s": (size,)}
         for k, record in enumerate(edits):

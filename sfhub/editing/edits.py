@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sfhub.editing.spaces import CodeSpace
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
 if TYPE_CHECKING:
     from sfhub.steps.code import Code
@@ -73,7 +73,9 @@ class Edit(ABC):
             InputError: for what is no finite number.
         """
         if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not isfinite(strength):
-            raise InputError(f"The strength of {self.name!r} is {strength!r}; give a finite number, 0 for no change.")
+            raise InputError(
+                f"The strength of {short(self.name)} is {short(strength)}; give a finite number, 0 for no change."
+            )
         low, high = self.range
         inside = float(min(max(strength, low), high))
         if inside != strength:
@@ -128,19 +130,22 @@ class Direction(Edit):
     def __post_init__(self):
         dims = {"z": 1, "w": 1, "w+": 2, "s": 1}.get(self.space)
         if dims is None:
-            raise InputError(f"Edit {self.name!r} is in space {self.space!r}; choose one of {', '.join(SPACES)}.")
+            raise InputError(
+                f"Edit {short(self.name)} is in space {short(self.space)}; choose one of {', '.join(SPACES)}."
+            )
         if self.vector.ndim != dims or not bool(torch.isfinite(self.vector).all()):
             raise InputError(
-                f"Edit {self.name!r} has a direction of shape {list(self.vector.shape)} or with numbers that are not "
+                f"Edit {short(self.name)} has a direction of shape {list(self.vector.shape)} or with numbers that "
+                "are not "
                 f"finite; in space {self.space} give {dims} dimension{'s' * (dims > 1)} of finite numbers."
             )
         low, high = self.range
         if not (isfinite(low) and isfinite(high) and low <= 0 <= high):
-            raise InputError(f"Edit {self.name!r} has the range {low} to {high}; give two numbers around 0.")
+            raise InputError(f"Edit {short(self.name)} has the range {low} to {high}; give two numbers around 0.")
         if self.coordinate is not None and self.space != "w":
-            raise InputError(f"Edit {self.name!r} goes to a coordinate in space {self.space}; that takes space w.")
+            raise InputError(f"Edit {short(self.name)} goes to a coordinate in space {self.space}; that takes space w.")
         if self.beyond is not None and (self.space != "s" or self.beyond.shape != self.vector.shape):
-            raise InputError(f"Edit {self.name!r} goes on beyond 1 by another vector; that takes two of space s.")
+            raise InputError(f"Edit {short(self.name)} goes on beyond 1 by another vector; that takes two of space s.")
 
     @property
     def keeps_to_region(self) -> bool:
@@ -157,13 +162,15 @@ class Direction(Edit):
         wanted = self.shape(space)
         if tuple(self.vector.shape) != wanted:
             raise InputError(
-                f"Edit {self.name!r} has a direction of shape {list(self.vector.shape)} in space {self.space}, but "
+                f"Edit {short(self.name)} has a direction of shape {list(self.vector.shape)} in space "
+                f"{self.space}, but "
                 f"this generator of {space.resolution} pixels takes {list(wanted)}; use one made for this generator."
             )
         wrong = [layer for layer in self.layers or () if not 0 <= layer < space.num_ws]
         if wrong:
             raise InputError(
-                f"Edit {self.name!r} moves layer {wrong[0]} of W+, but this generator has {space.num_ws}, counted from "
+                f"Edit {short(self.name)} moves layer {wrong[0]} of W+, but this generator has {space.num_ws}, "
+                "counted from "
                 "0; use one made for this generator."
             )
 
@@ -192,7 +199,8 @@ class Direction(Edit):
         """By f(z') - f(z), which mixed codes take too: they keep the latent of their base."""
         if code.latent is None:
             raise InputError(
-                f"Edit {self.name!r} works in Z, but this picture has no latent that it could start from; use an edit "
+                f"Edit {short(self.name)} works in Z, but this picture has no latent that it could start from; "
+                "use an edit "
                 "in W or S."
             )
         latent = code.latent.moved(displacement)
@@ -203,7 +211,8 @@ class Direction(Edit):
         w_plus = space.w_plus(code)
         if w_plus is None:
             raise InputError(
-                f"Edit {self.name!r} goes to a place in W, but where this picture lies in W is not known; use an edit "
+                f"Edit {short(self.name)} goes to a place in W, but where this picture lies in W is not known; "
+                "use an edit "
                 "that moves from where it is."
             )
         here = float(w_plus[0, 0].double() @ self.vector.to(w_plus.device).double()) - self.coordinate.mean
@@ -277,7 +286,7 @@ def check_record(record: Any, num_ws: int) -> None:
     }
     wrong = next((key for key, right in checks.items() if not right), None)
     if wrong is not None:
-        raise InputError(f"Edit {record['name']!r} has a {wrong} that cannot be used; get the edits again.")
+        raise InputError(f"Edit {short(record['name'])} has a {wrong} that cannot be used; get the edits again.")
 
 
 MAX_NAME = 80
@@ -307,11 +316,11 @@ def find_edit(edits: Mapping[str, Edit], name: str) -> Edit:
         return edits[name]
     if not edits:
         raise InputError(
-            f"There is no edit {name!r}, for this model has none; find some with scripts/train_directions.py."
+            f"There is no edit {short(name)}, for this model has none; find some with scripts/train_directions.py."
         )
     near = get_close_matches(str(name), list(edits), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? It" if near else "it"
-    raise InputError(f"There is no edit {name!r} in this model: {hint} has {', '.join(edits)}.")
+    raise InputError(f"There is no edit {short(name)} in this model: {hint} has {', '.join(edits)}.")
 
 
 def as_names(region: str | Sequence[str] | None) -> tuple[str, ...] | None:

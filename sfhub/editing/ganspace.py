@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from torch import Tensor
 
 from sfhub.editing.edits import Coordinate, Direction
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
 __all__ = [
     "FFHQ_EDITS",
@@ -151,7 +151,8 @@ def component_edit(components: Components, named: NamedComponent, num_ws: int) -
     layers = tuple(range(named.start, min(named.stop, num_ws)))
     if not 0 <= named.component < len(components.vectors) or not layers:
         raise InputError(
-            f"Edit {named.name!r} moves component {named.component} in layers {named.start} to {named.stop - 1}, but "
+            f"Edit {short(named.name)} moves component {named.component} in layers {named.start} to "
+            f"{named.stop - 1}, but "
             f"there are {len(components.vectors)} components and {num_ws} layers; use the components of FFHQ at 1024 "
             "pixels."
         )

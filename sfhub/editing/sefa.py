@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.semantic_stylegan import SemanticStyleGANGenerator
 from sfhub.models.style_space import StyleGenerator
 
@@ -69,8 +69,8 @@ def layer_numbers(text: str, count: int) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part)
         if match is None:
-            raise InputError(f"Layers {text!r} cannot be read; write all, 6 or 0-1,6.")
+            raise InputError(f"Layers {short(text)} cannot be read; write all, 6 or 0-1,6.")
         found |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
     if not found or max(found) >= count:
-        raise InputError(f"Layers {text!r} are not there; this generator has 0 to {count - 1}.")
+        raise InputError(f"Layers {short(text)} are not there; this generator has 0 to {count - 1}.")
     return sorted(found)

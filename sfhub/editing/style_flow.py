@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sfhub.editing.edits import Edit
 from sfhub.editing.spaces import CodeSpace
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.style_flow import StyleFlow
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ class FlowEdit(Edit):
         w_plus = space.w_plus(code)
         if w_plus is None:
             raise InputError(
-                f"The edit {self.name!r} starts from W+, but where this picture lies in W+ is not known; use another."
+                f"The edit {short(self.name)} starts from W+, but where this picture lies in W+ is not known; use "
+                "another."
             )
         config, flow = self.component.config, self.component.flow
         w_plus = w_plus.to(self.component.dtype)

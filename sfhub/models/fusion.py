@@ -24,7 +24,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.layers import EqualLinear, leaky_relu
 from sfhub.models.region_tree import RegionTree
 from sfhub.models.style_space import StyleGenerator, check_same_layout
@@ -265,7 +265,7 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
         for name in names:
             if name not in self.tree.inner or hasattr(nn.ModuleDict, name) or names.count(name) > 1:
                 raise InputError(
-                    f"Node {name!r} cannot have a network: it is a leaf, named twice, or has a name that PyTorch "
+                    f"Node {short(name)} cannot have a network: it is a leaf, named twice, or has a name that PyTorch "
                     f"reserves; give one to each of {', '.join(self.tree.inner)} at most."
                 )
         self.nets = nn.ModuleDict(
@@ -329,7 +329,9 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
         while open_ends:
             node = open_ends.pop()
             if node not in codes:
-                raise InputError(f"The code of node {node!r} is missing, which the nodes below it cannot do without.")
+                raise InputError(
+                    f"The code of node {short(node)} is missing, which the nodes below it cannot do without."
+                )
             children = self.tree.children.get(node, ())
             if node in self.nets and all(child in codes for child in children):
                 order.append(node)
@@ -363,7 +365,8 @@ class FusionHierarchy(ModelMixin, ConfigMixin):
         for node, code in codes.items():
             if code.ndim != 2 or code.shape[1] != self.style_size:
                 raise InputError(
-                    f"The code of node {node!r} has shape {list(code.shape)} and does not fit this hierarchy, whose "
+                    f"The code of node {short(node)} has shape {list(code.shape)} and does not fit this "
+                    "hierarchy, whose "
                     f"generator of {self.config.resolution} pixels takes [batch, {self.style_size}]; use codes of that "
                     "generator."
                 )

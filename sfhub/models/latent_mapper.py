@@ -17,7 +17,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.layers import EqualLinear, leaky_relu
 
 __all__ = ["LEVELS", "MAPPER_STEP", "LatentMapper", "StyleSpaceMapper"]
@@ -79,7 +79,7 @@ class LatentMapper(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         if normalize not in (LAYERS, CHANNELS):
-            raise InputError(f"A mapper cannot normalise over {normalize!r}; choose {LAYERS} or {CHANNELS}.")
+            raise InputError(f"A mapper cannot normalise over {short(normalize)}; choose {LAYERS} or {CHANNELS}.")
         ranges = sorted((first, float("inf") if stop is None else stop) for first, stop in groups.values())
         if not ranges or any(first >= stop for first, stop in ranges):
             raise InputError(f"A mapper needs groups with at least one row each, which {dict(groups)} are not.")
@@ -102,7 +102,8 @@ class LatentMapper(ModelMixin, ConfigMixin):
         for name, (first, stop) in self.config.groups.items():
             if first >= w_plus.shape[1] or (stop or 0) > w_plus.shape[1]:
                 raise InputError(
-                    f"The group {name!r} of this mapper takes rows {first} to {stop or 'the last'}, but the code has "
+                    f"The group {short(name)} of this mapper takes rows {first} to {stop or 'the last'}, but the "
+                    "code has "
                     f"{w_plus.shape[1]}; use the mapper of this generator."
                 )
             moved[:, first:stop] = self.nets[name](w_plus[:, first:stop])

@@ -73,12 +73,12 @@ class RegionTree:
         self.leaves = tuple(node for node in self.nodes if node not in self.children)
         self.controls = {name: tuple(nodes) for name, nodes in _mapping(controls or {}, "tree's controls").items()}
         for name, nodes in self.controls.items():
-            self.check(nodes, f"control {name!r}")
+            self.check(nodes, f"control {short(name)}")
         self.regions = {leaf: tuple(names) for leaf, names in _mapping(regions or {}, "tree's regions").items()}
         inner = next((node for node in self.regions if node not in self.leaves), None)
         if inner is not None:
             raise InputError(
-                f"The tree gives node {inner!r} regions of its own, which only leaves have; choose among "
+                f"The tree gives node {short(inner)} regions of its own, which only leaves have; choose among "
                 f"{', '.join(self.leaves)}."
             )
 
@@ -161,7 +161,7 @@ class RegionTree:
         for name in names:
             if name not in self.nodes:
                 raise InputError(
-                    f"The {where} is for node {name!r}, which this tree does not have; its nodes are "
+                    f"The {where} is for node {short(name)}, which this tree does not have; its nodes are "
                     f"{', '.join(self.nodes)}."
                 )
 
@@ -189,7 +189,8 @@ class RegionTree:
         leaf = next((node for node in layouts if node not in self.children), None)
         if leaf is not None:
             raise InputError(
-                f"Node {leaf!r} was given a layout, which only inner nodes have; choose among {', '.join(self.inner)}."
+                f"Node {short(leaf)} was given a layout, which only inner nodes have; choose among "
+                f"{', '.join(self.inner)}."
             )
         look = self._cover(codes)
         return look | {node: code for node, code in self._cover(layouts).items() if node in self.children}
@@ -223,7 +224,9 @@ class RegionTree:
         """
         unknown = next((name for name in sources if name not in self.controls), None)
         if unknown is not None:
-            raise InputError(f"There is no control {unknown!r}; this tree has {', '.join(self.controls) or 'none'}.")
+            raise InputError(
+                f"There is no control {short(unknown)}; this tree has {', '.join(self.controls) or 'none'}."
+            )
         codes = dict.fromkeys(self.nodes, base)
         for name, nodes in self.controls.items():
             if name in sources:
@@ -257,7 +260,7 @@ def _root(children: Mapping[str, tuple[str, str]]) -> str:
     below = Counter(child for pair in children.values() for child in pair)
     doubled = next((child for child, count in below.items() if count > 1), None)
     if doubled is not None:
-        raise InputError(f"The tree has node {doubled!r} twice; every region has one place.")
+        raise InputError(f"The tree has node {short(doubled)} twice; every region has one place.")
     roots = [node for node in children if node not in below]
     if not roots:
         raise InputError("The tree has no root, for it is empty or a circle; start it with the whole image.")
@@ -273,6 +276,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise InputError(f"The tree has node {key!r} twice; every region has one place.")
+            raise InputError(f"The tree has node {short(key)} twice; every region has one place.")
         result[key] = value
     return result

@@ -24,7 +24,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.layers import SQRT2, upsample, upsampling_conv
 from sfhub.models.style_space import MappingNetwork, NoiseMode, channel_table, check_latent, check_w_plus
 
@@ -433,7 +433,7 @@ class SemanticStyleGANGenerator(ModelMixin, ConfigMixin):
             InputError: if codes, mask or coordinates have another shape, or the noise mode is unknown.
         """
         if noise_mode not in ("const", "random", "none"):
-            raise InputError(f"Noise mode {noise_mode!r} is unknown; choose const, random or none.")
+            raise InputError(f"Noise mode {short(noise_mode)} is unknown; choose const, random or none.")
         hidden, depths = self.local(w_plus, coords)
         return self.assemble(hidden, depths, composition_mask, noise_mode, generator=generator)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.layers import EqualLinear, leaky_relu, normalize_second_moment
 
 __all__ = [
@@ -82,7 +82,7 @@ class StyleLayout(Sequence[StyleSlice]):
         if not isinstance(key, str):
             return self._slices[key]
         if key not in self._by_name:
-            raise InputError(f"There is no layer {key!r}; this generator has {', '.join(self._by_name)}.")
+            raise InputError(f"There is no layer {short(key)}; this generator has {', '.join(self._by_name)}.")
         return self._by_name[key]
 
     def __len__(self) -> int:

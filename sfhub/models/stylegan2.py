@@ -17,7 +17,7 @@ from diffusers import ModelMixin  # noqa: F401 (diffusers loads a component only
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.layers import EqualLinear, leaky_relu, modulated_conv, upsample
 from sfhub.models.style_space import (
     INPUT,
@@ -188,7 +188,7 @@ class StyleGAN2Generator(StyleGenerator):
         if resolution not in sides:
             raise InputError(f"There is no skip image of {resolution} pixels; choose one of {sides}.")
         if noise_mode not in ("const", "random", "none"):
-            raise InputError(f"Noise mode {noise_mode!r} is unknown; choose const, random or none.")
+            raise InputError(f"Noise mode {short(noise_mode)} is unknown; choose const, random or none.")
         for name in return_activations:
             if name != INPUT and self.style_layout[name].resolution > resolution:
                 raise InputError(f"Layer {name} lies above {resolution} pixels, where the synthesis was told to stop.")

@@ -23,7 +23,7 @@ from typing_extensions import Self
 
 import sfhub
 from sfhub.editing.directions import EditDirections
-from sfhub.errors import InputError, clipped
+from sfhub.errors import InputError, clipped, short
 from sfhub.files import first_line, read_json, replace_folder
 from sfhub.pipelines.card import model_card
 from sfhub.pipelines.components import kinds_of
@@ -209,7 +209,7 @@ class SfhubPipeline(DiffusionPipeline):
         try:
             return self.to(torch.device(device))
         except (RuntimeError, AssertionError, ValueError) as error:
-            raise InputError(f"Device {device!r} cannot be used ({first_line(error)}); cpu always can.") from error
+            raise InputError(f"Device {short(device)} cannot be used ({first_line(error)}); cpu always can.") from error
 
     # Saving and sharing ---------------------------------------------------------------------------------------------
 

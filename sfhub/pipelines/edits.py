@@ -106,7 +106,7 @@ class EditingPipeline(GeneratorPipeline):
         own = isinstance(edit, str)
         found = find_edit(self.edits, edit) if own else edit
         if not isinstance(found, Edit):
-            raise InputError(f"{edit!r} is no edit; give the name of one of {', '.join(self.edits) or 'none'}.")
+            raise InputError(f"{short(edit)} is no edit; give the name of one of {', '.join(self.edits) or 'none'}.")
         found.check(self.code_space)
         regions = as_names(found.region if region == DEFAULT else region)
         if regions == ():

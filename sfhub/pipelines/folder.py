@@ -115,7 +115,8 @@ def check_components(
     odd = next((name for name in slots if not _is_component(description.get(name))), None)
     if odd is not None:
         raise InputError(
-            f"Component {odd!r} in {folder.name} is {short(description[odd])} where library and class are expected, "
+            f"Component {short(odd)} in {folder.name} is {short(description[odd])} where library and class are "
+            "expected, "
             "so nothing of it was loaded; use a model made by sfhub."
         )
     for name, (library, class_name) in component_classes(description).items():

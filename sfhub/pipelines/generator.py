@@ -318,15 +318,15 @@ class GeneratorPipeline(SfhubPipeline):
             rest = by_name.pop("layout", 1.0) if layout is not None and "layout" not in names else 1.0
             for name in by_name:
                 if name not in names:
-                    raise InputError(f"Region {name!r} has a strength but no source; give it one or leave it out.")
-            found = [check_number(by_name.get(name, 1.0), 0, 1, f"The strength of {name!r}") for name in names]
+                    raise InputError(f"Region {short(name)} has a strength but no source; give it one or leave it out.")
+            found = [check_number(by_name.get(name, 1.0), 0, 1, f"The strength of {short(name)}") for name in names]
         pose = rest if layout_strength is None else layout_strength
         return found, None if layout is None else check_number(pose, 0, 1, "The strength of the layout")
 
     def _positions(self, steps: int) -> list[float]:
         """Where the pictures of a film stand between the first and the last."""
         if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 1000:
-            raise InputError(f"A film of {steps!r} pictures cannot be made; take a whole number from 2 to 1000.")
+            raise InputError(f"A film of {short(steps)} pictures cannot be made; take a whole number from 2 to 1000.")
         return [k / (steps - 1) for k in range(steps)]
 
     def _moved(self, regions: Sequence[str] | None) -> list[str] | None:
@@ -349,7 +349,7 @@ class GeneratorPipeline(SfhubPipeline):
         """Refuse what is no single picture of this model."""
         for each in samples:
             if not isinstance(each, Sample):
-                raise InputError(f"{each!r} is no Sample; make the pictures with this pipeline, say by sample().")
+                raise InputError(f"{short(each)} is no Sample; make the pictures with this pipeline, say by sample().")
             if isinstance(last_step(each.recipe), GridStep):
                 raise InputError("A grid cannot be used as a picture; use one of the pictures it was made of.")
             theirs, ours = each.recipe["model"], self.model_record

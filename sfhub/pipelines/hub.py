@@ -107,7 +107,7 @@ def resolve(
         check_description(folder, name)
         return folder
     if name in ALIASES:
-        raise InputError(f"The built-in model {name!r} is missing from this installation; install sfhub again.")
+        raise InputError(f"The built-in model {short(name)} is missing from this installation; install sfhub again.")
     _check_repo_id(name, folder)
     where = {
         "token": token,
@@ -219,7 +219,7 @@ def _explain(error: BaseException, name: str, revision: str | None) -> str | Non
             f"it, or use a built-in model ({_built_in()})."
         )
     if isinstance(error, RevisionNotFoundError):
-        return f"The model {name} has no revision {revision!r}; give a branch, tag or full commit hash of it."
+        return f"The model {name} has no revision {short(revision)}; give a branch, tag or full commit hash of it."
     if isinstance(error, LocalEntryNotFoundError):
         return None
     if isinstance(error, OfflineModeIsEnabled):

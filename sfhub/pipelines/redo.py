@@ -10,7 +10,7 @@ from PIL import Image
 
 import sfhub
 from sfhub.editing.edits import Edit
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.pipelines.families import open_pipeline
 from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.hub import ALIASES
@@ -83,7 +83,7 @@ def _load(recipe: Recipe, model: str | os.PathLike[str] | None, kwargs: dict[str
     name = os.fspath(model) if model is not None else record["name"]
     if model is None and name not in ALIASES:
         raise InputError(
-            f"The picture was made with the built-in model {name!r}, which this sfhub lacks; install sfhub "
+            f"The picture was made with the built-in model {short(name)}, which this sfhub lacks; install sfhub "
             f"{recipe['package']['version']}."
         )
     kwargs = {"dtype": getattr(torch, record["dtype"]), **kwargs}

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from sfhub.editing.spaces import Latent
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.files import write_atomically
 from sfhub.images.lock import OutsideChange
 from sfhub.steps.code import Code
@@ -70,7 +70,7 @@ class Sample:
         """
         path = Path(path)
         if path.suffix.lower() != ".png":
-            raise InputError(f"{path.name!r} is no name for a PNG file, which keeps the recipe; end it in .png.")
+            raise InputError(f"{short(path.name)} is no name for a PNG file, which keeps the recipe; end it in .png.")
         write_atomically(path, self.png())
         return path
 
@@ -98,5 +98,5 @@ class Segmentation:
             InputError: if there is no such region.
         """
         if region not in self.regions:
-            raise InputError(f"There is no region {region!r} here; choose one of {', '.join(self.regions)}.")
+            raise InputError(f"There is no region {short(region)} here; choose one of {', '.join(self.regions)}.")
         return self.labels == self.regions.index(region)

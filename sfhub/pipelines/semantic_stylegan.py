@@ -164,7 +164,7 @@ class SemanticStyleGANPipeline(TextEditingPipeline):
         """
         positions, names = self._positions(steps), self._moved(regions)
         if part not in PARTS:
-            raise InputError(f"There is no part {part!r} of a region; choose one of {', '.join(PARTS)}.")
+            raise InputError(f"There is no part {short(part)} of a region; choose one of {', '.join(PARTS)}.")
         step = InterpolateSemantic(None if names is None else tuple(names), part)
         return self._film(a, b, step, positions)
 
@@ -315,7 +315,9 @@ class SemanticStyleGANPipeline(TextEditingPipeline):
     def sampled(self, z: Tensor, truncation_psi: float, label: int | None) -> Code:
         """As `GeneratorPipeline.sampled`."""
         if label is not None:
-            raise InputError(f"Label {label!r} cannot be used, for this model has no classes to ask for; leave it out.")
+            raise InputError(
+                f"Label {short(label)} cannot be used, for this model has no classes to ask for; leave it out."
+            )
         return Code(join_code(self.generator.mapping(z, truncation_psi)), latent=Latent(z, truncation_psi))
 
     @property

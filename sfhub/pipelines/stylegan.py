@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfhub.editing.directions import EditDirections
 from sfhub.editing.spaces import CodeSpace, Latent, code_space
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.pixels import to_tensor
 from sfhub.models.fusion import FusionHierarchy
 from sfhub.models.parser import Parser
@@ -173,7 +173,7 @@ class StyleGANPipeline(TextEditingPipeline):
         if method is None:
             return (*self.mix_types, MixByCatalog)[0]
         if (name := FORMER_NAMES.get(method, method)) not in WAYS:
-            raise InputError(f"There is no method {method!r}; choose one of {', '.join(WAYS)}.")
+            raise InputError(f"There is no method {short(method)}; choose one of {', '.join(WAYS)}.")
         return WAYS[name]
 
     def check_mix(self, regions: Sequence[str], method: str | None = None) -> None:
@@ -222,9 +222,9 @@ class StyleGANPipeline(TextEditingPipeline):
         if classes == 0 and label is None:
             return None
         if classes == 0:
-            raise InputError(f"Label {label!r} cannot be used, for this model has no classes; leave it out.")
+            raise InputError(f"Label {short(label)} cannot be used, for this model has no classes; leave it out.")
         if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < classes:
-            raise InputError(f"Label {label!r} cannot be used; this model takes a class from 0 to {classes - 1}.")
+            raise InputError(f"Label {short(label)} cannot be used; this model takes a class from 0 to {classes - 1}.")
         return torch.nn.functional.one_hot(torch.tensor([label]), classes).to(self.device, self.dtype)
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sfhub.editing.edits import as_names
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.pipelines.edits import DEFAULT, EditingPipeline
 from sfhub.pipelines.generator import Samples, as_list
 from sfhub.pipelines.sample import Sample
@@ -90,7 +90,7 @@ class TextEditingPipeline(EditingPipeline):
         text = encoder.shortened(text)
         way = way or (BY_OPTIMISATION if self.text_relevance is None else BY_DIRECTION)
         if way not in WAYS:
-            raise InputError(f"There is no way {way!r} to edit by text; choose one of {', '.join(WAYS)}.")
+            raise InputError(f"There is no way {short(way)} to edit by text; choose one of {', '.join(WAYS)}.")
         regions = as_names(self.text_region(text) if region == DEFAULT else region)
         if regions == ():
             raise InputError(
@@ -138,11 +138,12 @@ class TextEditingPipeline(EditingPipeline):
             if wanted is None:
                 raise InputError(
                     "No text encoder was chosen for this model; do so with use_text_encoder, which takes one of "
-                    f"open_clip by name, folder or Hub id, or {PORTRAITS!r} for portraits."
+                    f"open_clip by name, folder or Hub id, or {short(PORTRAITS)} for portraits."
                 )
             if wanted != PORTRAITS:
                 raise InputError(
-                    f"The text directions of this model were measured with the encoder {wanted!r}; if you trust it, "
+                    f"The text directions of this model were measured with the encoder {short(wanted)}; if you "
+                    "trust it, "
                     "open it with use_text_encoder."
                 )
             self.use_text_encoder(wanted)
@@ -202,7 +203,7 @@ def _strength(value: Any) -> float:
     low, high = STRENGTHS
     fine = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
     if not fine or value in (float("inf"), float("-inf")):
-        raise InputError(f"The strength of a text is {value!r}; give a finite number, 0 for no change.")
+        raise InputError(f"The strength of a text is {short(value)}; give a finite number, 0 for no change.")
     inside = float(min(max(value, low), high))
     if inside != value:
         logger.warning("Texts work from %g to %g; strength %g was taken as %g.", low, high, value, inside)
@@ -213,5 +214,5 @@ def _beta(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise InputError(f"Beta is {value!r}; take a number from 0 to 1.")
+        raise InputError(f"Beta is {short(value)}; take a number from 0 to 1.")
     return float(value)

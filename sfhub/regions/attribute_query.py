@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sfhub.editing.transfer import interpolate_styles
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.style_space import StyleGenerator
 from sfhub.portraits.attributes import ATTRIBUTE_VECTOR_NAMES
 from sfhub.portraits.latents import ATTRIBUTE_GROUPS
@@ -64,7 +64,7 @@ def attribute_query(
     if not isinstance(parser, PortraitParser) or tuple(parser.config.attribute_names) != ATTRIBUTE_VECTOR_NAMES:
         raise InputError("Which channels carry what is told by attributes, which only the portrait parser sees.")
     if group not in ATTRIBUTE_GROUPS:
-        raise InputError(f"No attributes belong to {group!r}; groups of them are {', '.join(ATTRIBUTE_GROUPS)}.")
+        raise InputError(f"No attributes belong to {short(group)}; groups of them are {', '.join(ATTRIBUTE_GROUPS)}.")
     own = torch.tensor([name.startswith(ATTRIBUTE_GROUPS[group]) for name in ATTRIBUTE_VECTOR_NAMES])
     codes = sample_styles(generator, pool, seed, truncation_psi)
     with torch.no_grad():

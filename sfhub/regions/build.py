@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.parser import Parser
 from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import METHODS, RegionCatalog
@@ -89,7 +89,7 @@ def build_catalog(
         InputError: for an unknown layer or clustering, or a class of the parser that is in no region.
     """
     if clustering not in CLUSTERINGS:
-        raise InputError(f"There is no clustering {clustering!r}; choose one of {', '.join(CLUSTERINGS)}.")
+        raise InputError(f"There is no clustering {short(clustering)}; choose one of {', '.join(CLUSTERINGS)}.")
     codes = sample_styles(generator, num_images, seed, truncation_psi)
     if clustering == "kmeans":
         catalog = _best_clusters(generator, codes, parser, seed, regions, layers, num_clusters, batch_size)

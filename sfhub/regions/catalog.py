@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from sfhub.editing.transfer import sequential_query, simultaneous_query, threshold_query
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.style_space import StyleGenerator, check_same_layout
 
 __all__ = ["FORMER_NAMES", "METHODS", "MODES", "RegionCatalog"]
@@ -95,7 +95,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         self.layer = self.layers[-1]
         if metric not in METRICS or (metric == "cosine" and len(self.layers) > 1):
             raise InputError(
-                f"Clusters of {len(self.layers)} layers cannot be compared by {metric!r}; use euclidean, or "
+                f"Clusters of {len(self.layers)} layers cannot be compared by {short(metric)}; use euclidean, or "
                 "cosine for one layer."
             )
         self.layer_widths = [layer_channels] if isinstance(layer_channels, int) else [int(n) for n in layer_channels]
@@ -145,7 +145,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
             InputError: if there is no such region.
         """
         if region not in self.regions:
-            raise InputError(f"There is no region {region!r}; this model has {', '.join(self.regions)}.")
+            raise InputError(f"There is no region {short(region)}; this model has {', '.join(self.regions)}.")
         return self.regions.index(region)
 
     def cluster(self, activations: Mapping[str, Tensor] | Tensor) -> Tensor:
@@ -222,7 +222,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         """
         name = FORMER_NAMES.get(method, method)
         if name not in METHODS:
-            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+            raise InputError(f"There is no method {short(method)}; choose one of {', '.join(METHODS)}.")
         return self.get_buffer(name)
 
     def query(self, region: str, method: str = "influence", mode: str = "threshold", **params: float) -> Tensor:
@@ -243,7 +243,7 @@ class RegionCatalog(ModelMixin, ConfigMixin):
         row = self.index(region)
         relevance = self.relevance(method)[row]
         if mode not in MODES:
-            raise InputError(f"There is no mode {mode!r}; choose one of {', '.join(MODES)}.")
+            raise InputError(f"There is no mode {short(mode)}; choose one of {', '.join(MODES)}.")
         make = MODES[mode]
         known = list(inspect.signature(make).parameters)[1:]
         try:

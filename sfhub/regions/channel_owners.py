@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from sfhub.editing.transfer import interpolate_styles
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.models.parser import Parser
 from sfhub.models.style_space import StyleGenerator
 from sfhub.regions.catalog import RegionCatalog
@@ -75,7 +75,9 @@ def assign_channels(
     shows = [pairs.shows(index) for index in range(count)]
     for name, shown in zip(catalog.regions, shows, strict=True):
         if not shown.any():
-            raise InputError(f"None of {pool} random images shows the region {name!r}, so no channel can be its own.")
+            raise InputError(
+                f"None of {pool} random images shows the region {short(name)}, so no channel can be its own."
+            )
     region = torch.arange(count, device=queries.device).repeat_interleave(batch_size)
 
     def loss(logits: Tensor, done: float) -> Tensor:

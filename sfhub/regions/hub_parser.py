@@ -22,7 +22,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from typing_extensions import Self
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.files import first_line, read_json
 from sfhub.models.parser import Parser
 from sfhub.portraits.parser import PortraitParser
@@ -123,7 +123,8 @@ class HubParser(Parser):
             )
         except (OSError, ValueError) as error:
             raise InputError(
-                f"The parser {str(name)!r} could not be loaded ({first_line(error)}); give the Hub id or folder of a "
+                f"The parser {short(str(name))} could not be loaded ({first_line(error)}); give the Hub id or "
+                "folder of a "
                 "semantic segmentation model of transformers with safetensors."
             ) from error
         return cls.around(network.eval(), **_preparation(name, kwargs)).eval()

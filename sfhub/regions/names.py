@@ -59,7 +59,7 @@ class RegionNames:
             raise self._unknown(name)
         if found not in self._nodes:
             raise InputError(
-                f"Region {name!r} cannot be fused by itself, for a node above it has no network; "
+                f"Region {short(name)} cannot be fused by itself, for a node above it has no network; "
                 f"choose from {', '.join(self.regions)}."
             )
         return found
@@ -76,7 +76,9 @@ class RegionNames:
             return (name,)
         found = tuple(region for region in self._tree.regions_of(name) if region in self._catalog)
         if not found:
-            raise InputError(f"Region {name!r} is not in this model's catalog, which has {', '.join(self._catalog)}.")
+            raise InputError(
+                f"Region {short(name)} is not in this model's catalog, which has {', '.join(self._catalog)}."
+            )
         return found
 
     def owners(self, names: Sequence[str]) -> dict[str, str]:
@@ -101,5 +103,5 @@ class RegionNames:
 def unknown_region(name: str, regions: Sequence[str]) -> InputError:
     """The error for a name that is none of the regions of a model."""
     close = difflib.get_close_matches(clipped(str(name)), regions, n=1)
-    hint = f"did you mean {close[0]!r}? It" if close else "it"
+    hint = f"did you mean {short(close[0])}? It" if close else "it"
     return InputError(f"There is no region {short(name)} in this model: {hint} has {', '.join(regions)}.")

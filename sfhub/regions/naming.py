@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
 __all__ = [
     "CLASS_GROUPS",
@@ -69,7 +69,7 @@ def class_to_region(classes: Sequence[str], regions: Mapping[str, Sequence[str]]
     owner = {name: index for index, names in enumerate(regions.values()) for name in names}
     missing = [name for name in classes if name not in owner]
     if missing:
-        raise InputError(f"The class {missing[0]!r} belongs to no region; add it to one of {', '.join(regions)}.")
+        raise InputError(f"The class {short(missing[0])} belongs to no region; add it to one of {', '.join(regions)}.")
     return [owner[name] for name in classes]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from typing_extensions import Self
 
 from sfhub.editing.edits import Edit
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.pixels import upright
 from sfhub.steps.checks import is_integer, is_text, need
 
@@ -88,7 +88,7 @@ class EditAsset:
         return {"sha256": self.sha256, "name": self.name}
 
     def __str__(self) -> str:
-        return f"the edit {self.name!r} (SHA-256 {self.sha256})"
+        return f"the edit {short(self.name)} (SHA-256 {self.sha256})"
 
 
 Assets = Mapping[Asset | EditAsset, Any]

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from sfhub.editing.constraint import constrain_by_classes, constrain_by_fusion, constrain_by_queries
 from sfhub.editing.edits import find_edit
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.lock import composite, soft_inside
 from sfhub.steps.assets import Assets, EditAsset
 from sfhub.steps.checks import is_names, is_number, is_text, need
@@ -106,7 +106,7 @@ class EditStep(Step):
             return base
         edited = edit.apply(model.code_space, base, strength)
         if self.constraint == BY_ITSELF and not edit.keeps_to_region:
-            raise InputError(f"Edit {self.edit!r} does not keep to a region by itself; choose another method.")
+            raise InputError(f"Edit {short(self.edit)} does not keep to a region by itself; choose another method.")
         if self.regions is None or self.constraint == BY_ITSELF:
             return edited
         return base.with_s(self.constrained(model, base, edited))

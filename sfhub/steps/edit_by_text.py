@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_integer, is_number, is_text, need
 from sfhub.steps.code import Code
@@ -102,8 +102,9 @@ class EditByText(EditStep):
         encoder = model.text_encoder
         if encoder.digest != self.encoder_digest:
             raise InputError(
-                f"The text was understood by the encoder {self.encoder!r} ({self.encoder_digest[:12]}), but this model "
-                f"has {encoder.name!r} ({encoder.digest[:12]}); open that one with use_text_encoder."
+                f"The text was understood by the encoder {short(self.encoder)} ({self.encoder_digest[:12]}), but "
+                "this model "
+                f"has {short(encoder.name)} ({encoder.digest[:12]}); open that one with use_text_encoder."
             )
         if self.way == BY_DIRECTION and model.text_relevance is None:
             raise InputError(

@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from sfhub.editing.catalog import mix_by_queries
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.regions.names import RegionNames
 from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
@@ -48,7 +48,7 @@ class MixByCatalog(MixStep):
         """
         check_catalog(model)
         if request.layout is not None:
-            found = "this model has none" if model.fusion is None else f"the method is {request.method!r}"
+            found = "this model has none" if model.fusion is None else f"the method is {short(request.method)}"
             raise InputError(
                 f"A layout needs a fusion hierarchy and method 'fusion', but {found}; leave the layout out."
             )

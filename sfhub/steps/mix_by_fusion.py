@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from sfhub.editing.fusion import fuse
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.steps.assets import Assets
 from sfhub.steps.checks import is_names, need
 from sfhub.steps.code import Code
@@ -56,8 +56,8 @@ class MixByFusion(MixStep):
         doubled = next((name for name, node in zip(strengths, nodes, strict=True) if nodes.count(node) > 1), None)
         if doubled is not None:
             raise InputError(
-                f"Region {doubled!r} was given twice, as the catalog and as the hierarchy name it; "
-                f"give {model.region_names.node(doubled)!r} alone."
+                f"Region {short(doubled)} was given twice, as the catalog and as the hierarchy name it; "
+                f"give {short(model.region_names.node(doubled))} alone."
             )
         taken = (*strengths.values(), *([] if pose is None else [pose]))
         return cls(tuple(nodes), taken, pose is not None), list(strengths)

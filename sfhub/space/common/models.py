@@ -33,7 +33,9 @@ class Models(Mapping[str, CachedModel]):
         if len(self._models) < len(models):
             names = [model.name for model in models]
             double = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"Two models of this page are called {double!r}; rename the folder of one, or drop it.")
+            raise InputError(
+                f"Two models of this page are called {short(double)}; rename the folder of one, or drop it."
+            )
 
     def __getitem__(self, name: str) -> CachedModel:
         """A model by name.

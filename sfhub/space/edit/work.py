@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sfhub.editing.edits import Edit, as_names, find_edit
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.pipelines.sample import Sample
 from sfhub.space.common.accelerator import on_accelerator
 from sfhub.space.common.cache import Cache
@@ -72,7 +72,7 @@ class Editor:
         try:
             strength = float(strength)
         except (TypeError, ValueError):
-            raise InputError(f"The strength of {name!r} has to be a number.") from None
+            raise InputError(f"The strength of {short(name)} has to be a number.") from None
         return round(self.edits[name].clamped(strength), 4)
 
     def layer(self, name: str) -> Layer:
@@ -162,7 +162,10 @@ class Editor:
         layers: list[Layer] = []
         while isinstance(edit := steps[-1].step, EditStep) and steps[-1].inputs == (len(steps) - 2,):
             if edit.foreign is not None:
-                raise InputError(f"This picture was changed by the edit {edit.edit!r}, which this page does not have.")
+                raise InputError(
+                    f"This picture was changed by the edit {short(edit.edit)}, which this page does not "
+                    "have."
+                )
             find_edit(self.edits, edit.edit)
             layers.insert(0, Layer(edit.edit, edit.strength, edit.regions or (), edit.lock or not edit.regions))
             steps = steps[:-1]

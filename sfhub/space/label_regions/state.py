@@ -5,7 +5,7 @@ Values that never change; every click makes a new one.
 
 from dataclasses import dataclass, replace
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 
 __all__ = ["OTHER", "Labels"]
 
@@ -58,7 +58,7 @@ class Labels:
         if not self.chosen:
             raise InputError("No cluster is chosen; click one in a picture or in the list first.")
         if len(name) > MAX_NAME:
-            raise InputError(f"The name {name[:20]!r}... has {len(name)} characters; take at most {MAX_NAME}.")
+            raise InputError(f"The name {short(name[:20])}... has {len(name)} characters; take at most {MAX_NAME}.")
         names = (name if index in self.chosen else old for index, old in enumerate(self.names))
         return replace(self, names=tuple(names), chosen=frozenset())
 

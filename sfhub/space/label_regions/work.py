@@ -19,7 +19,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
 
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.files import replace_folder
 from sfhub.images.pixels import to_pil
 from sfhub.regions.build import measure_catalog
@@ -137,10 +137,10 @@ class Labeller:
         if not folder:
             raise InputError(f"This page may not save files; start it with {FOLDER_VARIABLE} set to a folder.")
         if not NAME.fullmatch(name):
-            raise InputError(f"{name[:70]!r} is no name for a folder; use up to 64 letters, digits, '_' and '-'.")
+            raise InputError(f"{short(name[:70])} is no name for a folder; use up to 64 letters, digits, '_' and '-'.")
         target = Path(folder, name).resolve()
         if target.exists():
-            raise InputError(f"There is a folder {name!r} already; take another name.")
+            raise InputError(f"There is a folder {short(name)} already; take another name.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with replace_folder(target) as partial:
             catalog.save_pretrained(partial)
