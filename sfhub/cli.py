@@ -88,6 +88,11 @@ def sample(
 ) -> None:
     """Generate pictures, one per seed."""
     numbers = parse_seeds(seeds)
+    if grid is not None:
+        _check_out(grid)
+        _check_grid(len(numbers))
+    if out is not None:
+        _make_folder(out)
     pipe = _load(model, revision, device)
     pictures = pipe.sample(numbers, truncation_psi=psi, label=label)
     if grid is not None:
@@ -146,11 +151,13 @@ def mix(
     names = [name for sources in texts.values() for name in sources]
     posed = ["layout"] if layout is not None and "layout" not in names else []
     strengths = parse_strengths(strength or (), [*names, *posed])
+    _check_out(out)
     pipe = _load(model, revision, device)
     picture = partial(_picture, pipe, psi=psi)
     options = {"shape": texts["shape"], "texture": texts["texture"], "layout": layout, "method": method}
     options = {name: value for name, value in options.items() if value}
     _check_mix_options(pipe, list(options))
+    pipe.check_mix(names, method)
     for name in options.keys() & {"shape", "texture"}:
         options[name] = {each: picture(text) for each, text in texts[name].items()}
     if "layout" in options:
@@ -220,6 +227,9 @@ def edit(
     device: Device = "cpu",
 ) -> None:
     """Change something that has a name, and only where it is meant to show."""
+    from sfhub.editing.edits import find_edit
+
+    _check_out(out)
     wanted = [(False, *parse_edit(each)) for each in edit or ()]
     wanted += [(True, *parse_edit(each, "--text", "'a hat', 'a hat=1.5' or 'a hat=1.5@hat'")) for each in text or ()]
     if not wanted:
@@ -230,6 +240,8 @@ def edit(
     if encoder is not None:
         pipe.use_text_encoder(encoder)
     others = {each.name: each for each in _foreign_edits(pipe, directions or ())}
+    for name in [name for is_text, name, _, _ in wanted if not is_text and name not in others]:
+        find_edit(pipe.edits, name)
     picture = _picture(pipe, base, psi, others.values())
     for is_text, name, strength, region in wanted:
         change, what = (pipe.edit_text, name) if is_text else (pipe.edit, others.get(name, name))
@@ -296,6 +308,7 @@ def redo(
     from sfhub.pipelines.redo import redo as redo_picture
 
     _quiet_libraries()
+    _check_out(out)
     behind = None if background is None else open_picture(background)
     pipe = open_model(image, model).to_device(device) if directions else model
     edits = _foreign_edits(pipe, directions) if directions else ()
@@ -417,6 +430,19 @@ def _foreign_edits(pipe: "GeneratorPipeline", files: Sequence[Path]) -> list["Ed
 
 def _region_text(region: str | tuple[str, ...] | None) -> str:
     return EVERYWHERE if region is None else region if isinstance(region, str) else "+".join(region)
+
+
+def _check_out(path: Path) -> None:
+    from sfhub.pipelines.sample import check_png_name
+
+    check_png_name(path)
+
+
+def _check_grid(count: int) -> None:
+    from sfhub.steps.grid import MAX_GRID
+
+    if count > MAX_GRID:
+        raise InputError(f"A grid of {count} pictures cannot be made; 1 to {MAX_GRID} can.")
 
 
 def _make_folder(folder: Path) -> None:

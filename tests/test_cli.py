@@ -167,6 +167,25 @@ def test_what_goes_wrong_is_one_sentence(model, semantic_model, capsys, argument
     assert sentence in refusal(capsys, *arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mix", "--base", "1", "--region", "tail=2", "-m", "MODEL", "o.png"],
+        ["mix", "--base", "1", "--region", "hair=2", "-m", "MODEL", "o.jpg"],
+        ["mix", "--base", "1", *(f"--region=region {k}=2" for k in range(200)), "-m", "MODEL", "o.png"],
+        ["edit", "--base", "1", "--edit", "frown", "-m", "MODEL", "o.png"],
+        ["edit", "--base", "1", "--edit", "frown", "-m", "MODEL", "o.jpg"],
+        ["sample", "--seeds", "1-900", "--grid", "o.png", "-m", "MODEL"],
+        ["sample", "--seeds", "1-900", "--grid", "o.jpg", "-m", "MODEL"],
+    ],
+)
+def test_a_command_is_checked_before_the_first_picture_is_made(model, capsys, monkeypatch, arguments):
+    made = []
+    monkeypatch.setattr("sfhub.pipelines.stylegan.StyleGANPipeline._synthesize", lambda *codes: made.append(codes))
+    assert refusal(capsys, *(model if each == "MODEL" else each for each in arguments))
+    assert made == []
+
+
 def test_redo_asks_for_a_model_that_is_not_built_in(model, capsys):
     sfhub("sample", "--seeds", "4", "-m", model)
     capsys.readouterr()

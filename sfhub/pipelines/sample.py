@@ -17,7 +17,19 @@ from sfhub.images.lock import OutsideChange
 from sfhub.steps.code import Code
 from sfhub.steps.png import png_bytes
 
-__all__ = ["Sample", "Segmentation"]
+__all__ = ["Sample", "Segmentation", "check_png_name"]
+
+
+def check_png_name(path: str | os.PathLike[str]) -> Path:
+    """The path of a picture that is yet to be made.
+
+    Raises:
+        InputError: if the name does not end in `.png`.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{short(path.name)} is no name for a PNG file, which keeps the recipe; end it in .png.")
+    return path
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +80,7 @@ class Sample:
         Raises:
             InputError: if the name does not end in `.png` or the file cannot be written.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise InputError(f"{short(path.name)} is no name for a PNG file, which keeps the recipe; end it in .png.")
+        path = check_png_name(path)
         write_atomically(path, self.png())
         return path
 
