@@ -54,7 +54,7 @@ def add_endpoints(models: Models) -> None:
     def sample(seed: int, truncation_psi: float = 0.7, model: str | None = None) -> tuple[str, dict]:
         """The portrait of a seed (0 to 4294967295), and its recipe; truncation_psi 0 is the average, 1 full variety."""
         with answer_in_turn():
-            picture = found(model).samples([PictureRef.of_seed(seed)], truncation_psi)[0]
+            picture = found(model).samples([PictureRef.of_seed(seed)], _psi(truncation_psi))[0]
             return saved(picture), picture.recipe
 
     def mix(
@@ -96,6 +96,8 @@ def add_endpoints(models: Models) -> None:
     def redo(image: str, model: str | None = None) -> tuple[str, dict]:
         """A picture saved by this page, made again from its recipe, by the model that made it unless one is given."""
         with answer_in_turn():
+            if not image:
+                raise InputError("No picture was given; upload a PNG file that this page saved.")
             maker, recipe = models.opened(image)
             picture = (models[model] if model else maker).redo(recipe)
             return saved(picture), picture.recipe
@@ -119,6 +121,7 @@ def add_endpoints(models: Models) -> None:
             name = models[model].name if model else next(iter(builders))
             if name not in builders:
                 raise InputError(f"The model {name} has no components; choose {next(iter(builders))}.")
+            psi = _psi(truncation_psi)
             done = {
                 "without": _as_list(without),
                 "move": _as_mapping(move or {}, "move"),
@@ -126,9 +129,9 @@ def add_endpoints(models: Models) -> None:
             }
             behind = None if picture is None else Backdrop.opened(picture).image
             builders[name].pipe.compose_step(**done)
-            base = models[name].samples([PictureRef.of_seed(seed)], truncation_psi)[0]
+            base = models[name].samples([PictureRef.of_seed(seed)], psi)[0]
             if behind is None and background is not None:
-                behind = models[name].samples([PictureRef.of_seed(background)], truncation_psi)[0]
+                behind = models[name].samples([PictureRef.of_seed(background)], psi)[0]
             made = builders[name].compose(base, **done, background=behind)
             return saved(made), made.recipe
 
@@ -165,7 +168,11 @@ def _mix(model: CachedModel, base: Any, psi: float, method: str | None) -> Mix:
     method = method or model.menu.method
     if mix_named(method).FAMILY != model.pipe.FAMILY:
         raise InputError(f"The model {model.name} cannot mix by method {short(method)}; leave the method out.")
-    return Mix(PictureRef.of_seed(base), psi, method=method, model=model.name)
+    return Mix(PictureRef.of_seed(base), _psi(psi), method=method, model=model.name)
+
+
+def _psi(value: Any) -> float:
+    return check_number(value, -2, 2, "Truncation psi")
 
 
 def _as_mapping(value: Any, what: str) -> dict[str, Any]:

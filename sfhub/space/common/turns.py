@@ -53,6 +53,7 @@ class Turns:
         try:
             self._take(job)
             try:
+                _check_awaited(job)
                 yield
             finally:
                 self._give()
@@ -70,6 +71,7 @@ class Turns:
             return
         self._give()
         self._take(job)
+        _check_awaited(job)
 
     def _take(self, job: _Job) -> None:
         ticket = object()
@@ -81,13 +83,16 @@ class Turns:
             if theirs:  # the visitor's next job waits until all others had a turn
                 self._waiting[job.visitor] = theirs
             self._taken = True
-        if not job.is_awaited():
-            raise InputError("Nobody waited for this picture any longer, so it was not made; ask for it again.")
 
     def _give(self) -> None:
         with self._changed:
             self._taken = False
             self._changed.notify_all()
+
+
+def _check_awaited(job: _Job) -> None:
+    if not job.is_awaited():
+        raise InputError("Nobody waited for this picture any longer, so it was not made; ask for it again.")
 
 
 TURNS = Turns()
