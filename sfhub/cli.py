@@ -89,8 +89,7 @@ def sample(
     """Generate pictures, one per seed."""
     numbers = parse_seeds(seeds)
     if grid is not None:
-        _check_out(grid)
-        _check_grid(len(numbers))
+        _check_out(grid, len(numbers))
     if out is not None:
         _make_folder(out)
     pipe = _load(model, revision, device)
@@ -99,7 +98,6 @@ def sample(
         _save(pipe.grid(pictures), grid)
     if out is not None or grid is None:
         folder = out or Path()
-        _make_folder(folder)
         for number, picture in zip(numbers, pictures, strict=True):
             _save(picture, folder / f"seed-{number}.png")
 
@@ -432,17 +430,13 @@ def _region_text(region: str | tuple[str, ...] | None) -> str:
     return EVERYWHERE if region is None else region if isinstance(region, str) else "+".join(region)
 
 
-def _check_out(path: Path) -> None:
+def _check_out(path: Path, count: int = 1) -> None:
     from sfhub.pipelines.sample import check_png_name
-
-    check_png_name(path)
-
-
-def _check_grid(count: int) -> None:
     from sfhub.steps.grid import MAX_GRID
 
     if count > MAX_GRID:
         raise InputError(f"A grid of {count} pictures cannot be made; 1 to {MAX_GRID} can.")
+    check_png_name(path)
 
 
 def _make_folder(folder: Path) -> None:

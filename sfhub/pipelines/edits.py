@@ -12,7 +12,7 @@ from PIL import Image
 
 from sfhub.editing.edits import Direction, Edit, as_names, find_edit
 from sfhub.editing.intervention import InterventionSettings, intervene
-from sfhub.errors import InputError
+from sfhub.errors import InputError, short
 from sfhub.images.lock import OutsideChange, outside_change
 from sfhub.images.pixels import to_pil
 from sfhub.pipelines.generator import GeneratorPipeline, Samples, as_list

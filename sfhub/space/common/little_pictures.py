@@ -1,5 +1,6 @@
 """Little pictures that take long together, sent a few at a time, and no longer than somebody wants them."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from sfhub.space.common.cache import Cache
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn
 
 __all__ = ["ENTRIES", "LittlePictures"]
 
@@ -38,12 +39,15 @@ class LittlePictures:
         self._newest.put(place, run)
         # Gradio sends what was added only, and browsers notice that in strings, but not inside of objects.
         told = ""
-        with errors_as_sentences():
-            yield gr.update(**{prop: told})
-            for count, entry in enumerate(pictures, 1):
-                if self._newest.get(place) is not run:
-                    return
-                told += f"{json.dumps(entry)},"
-                if count % AT_ONCE == 0:
-                    yield gr.update(**{prop: told})
-            yield gr.update(**{prop: told})
+        yield gr.update(**{prop: told})
+        for count in itertools.count(1):
+            with answer_in_turn():  # each in a turn of its own
+                entry = next(pictures, None)
+            if entry is None:
+                break
+            if self._newest.get(place) is not run:
+                return
+            told += f"{json.dumps(entry)},"
+            if count % AT_ONCE == 0:
+                yield gr.update(**{prop: told})
+        yield gr.update(**{prop: told})

@@ -1,7 +1,6 @@
 """Choosing regions, several at once: a pill for each, and what a click on one makes of those chosen."""
 
-from html import escape
-
+from sfhub.space.common.markup import escaped
 from sfhub.space.common.menu import Menu
 
 __all__ = ["WHOLE", "Regions", "label", "listed", "region_pills", "toggled"]
@@ -60,6 +59,6 @@ def _covered(region: str, menu: Menu, chosen: Regions) -> bool:
 def _pill(action: str, region: str, title: str, colour: str, pressed: bool) -> str:
     dot = f'<i style="background:{colour}"></i>' if colour else ""
     return (
-        f'<button type="button" class="pill" data-action="{action}" data-region="{escape(region, quote=True)}" '
-        f'aria-pressed="{str(pressed).lower()}">{dot}<span>{escape(title)}</span></button>'
+        f'<button type="button" class="pill" data-action="{action}" data-region="{escaped(region)}" '
+        f'aria-pressed="{str(pressed).lower()}">{dot}<span>{escaped(title)}</span></button>'
     )

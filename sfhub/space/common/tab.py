@@ -150,7 +150,7 @@ class PortraitTab(ABC):
         """Connect the button of `lay_out_giving`; `shown` says which picture of which model a visitor sees."""
 
         def give(session: Visit) -> Updates:
-            with errors_as_sentences():
+            with answer_in_turn():
                 return self.hand_over.give(*shown(session))
 
         self.give.click(give, self.session, self.hand_over.outputs, **self.click)

@@ -18,7 +18,7 @@ from sfhub.space.common.hand_over import Handed, HandOver
 from sfhub.space.common.little_pictures import LittlePictures
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
-from sfhub.space.common.sentences import errors_as_sentences
+from sfhub.space.common.sentences import answer_in_turn
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, VIEWS_JS, PortraitTab, Updates, columns, script
 from sfhub.space.edit import view
 from sfhub.space.edit.state import EditedPicture, Editing
@@ -116,12 +116,12 @@ class EditTab(PortraitTab):
 
     def act(self, session: Editing, event: gr.EventData) -> Updates:
         """A click on a portrait, an edit, a region or a strength, or on what the stack offers."""
-        with errors_as_sentences():
+        with answer_in_turn():
             return self.show(session, clicked(session, self._editor(session.picture), event))
 
     def slide_along(self, session: Editing, strength: float) -> Updates:
         """The slider on its way: only the result follows."""
-        with errors_as_sentences():
+        with answer_in_turn():
             if session.layer is None:
                 return {self.session: session}
             strength = self._editor(session.picture).within(session.layer.edit, strength)

@@ -5,7 +5,6 @@ of the regions, of which a click chooses one. Names come from a model that may b
 """
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from sfhub.images.lock import OutsideChange
@@ -65,8 +64,8 @@ def views(comparison: EditComparison, session: Editing, result: Any = None, lit:
 def _outlines(comparison: EditComparison, regions: Regions, lit: bool) -> str:
     height, width = comparison.segmentation.labels.shape
     paths = "".join(
-        f'<path class="area" data-region="{escape(name, quote=True)}" d="{path}"><title>{escape(label(name))}</title>'
-        "</path>"
+        f'<path class="area" data-region="{markup.escaped(name)}" d="{path}">'
+        f"<title>{markup.escaped(label(name))}</title></path>"
         for name, path in comparison.outlines.items()
     )
     lines = "".join(comparison.outlines.get(name, "") for name in regions)
@@ -92,7 +91,7 @@ def _summary(comparison: EditComparison, session: Editing) -> str:
         return "Choose an edit: its little picture shows what it does to this face."
     if comparison.changed.all():
         return "The edits may show everywhere; choose regions to keep them there."
-    regions = escape(listed(tuple(dict.fromkeys(region for layer in heard for region in layer.regions))))
+    regions = markup.escaped(listed(tuple(dict.fromkeys(region for layer in heard for region in layer.regions))))
     return (
         f"Outside <b>{regions}</b>, {_change(comparison.outside)}. "
         f"Without regions, {_change(comparison.outside_everywhere)} there."
@@ -133,7 +132,7 @@ def catalogue(session: Editing, editor: Editor) -> list[dict[str, Any]]:
     order = {region: k for k, region in enumerate([*editor.regions, *sum(groups, ())])}
     return [
         {
-            "title": escape(listed(regions)),
+            "title": markup.escaped(listed(regions)),
             "colour": editor.model.menu.colour(regions[0]) if len(regions) == 1 else "transparent",
             "edits": [_entry(name, regions, name in used) for name in groups[regions]],
         }
@@ -144,9 +143,9 @@ def catalogue(session: Editing, editor: Editor) -> list[dict[str, Any]]:
 def _entry(name: str, regions: Regions, used: bool) -> dict[str, str]:
     return {
         "key": name,
-        "name": escape(name, quote=True),
-        "label": escape(label(name)),
-        "search": escape(f"{label(name)} {listed(regions)}".lower(), quote=True),
+        "name": markup.escaped(name),
+        "label": markup.escaped(label(name)),
+        "search": markup.escaped(f"{label(name)} {listed(regions)}".lower()),
         "pressed": str(used).lower(),
     }
 
@@ -159,12 +158,12 @@ def pills(session: Editing, editor: Editor) -> str:
     # Groups are offered that an edit is about; others can be put together by hand.
     more = tuple(region for name in editor.edits for region in editor.own(name))
     if layer is None:
-        head = f"Show the next edit in <b>{escape(listed(chosen)) if chosen else 'its own region'}</b>"
+        head = f"Show the next edit in <b>{markup.escaped(listed(chosen)) if chosen else 'its own region'}</b>"
         return region_pills(editor.model.menu, chosen, f"{head}; click the picture to choose.", more=more)
     own, back = editor.own(layer.edit), ""
     if chosen != own:
-        back = f'<button type="button" class="plain" data-action="own">Back to {escape(listed(own))}</button>'
-    head = f"Show <b>{escape(label(layer.edit))}</b> in <b>{escape(listed(chosen))}</b> {back}"
+        back = f'<button type="button" class="plain" data-action="own">Back to {markup.escaped(listed(own))}</button>'
+    head = f"Show <b>{markup.escaped(label(layer.edit))}</b> in <b>{markup.escaped(listed(chosen))}</b> {back}"
     return region_pills(editor.model.menu, chosen, head, more=more, whole=True)
 
 
@@ -185,7 +184,7 @@ def stack(session: Editing, pictures: Sequence[str]) -> str:
 
 
 def _row(index: int, layer: Layer, session: Editing, picture: str) -> str:
-    title, top = escape(label(layer.edit), quote=True), len(session.picture.stack) - 1
+    title, top = markup.escaped(label(layer.edit)), len(session.picture.stack) - 1
     active = index == session.active
     lock = ", all else locked" if layer.lock and layer.regions else ""
     buttons = (
@@ -198,7 +197,7 @@ def _row(index: int, layer: Layer, session: Editing, picture: str) -> str:
         f'<li class="layer{" active" if active else ""}{" muted" if layer.muted else ""}">'
         f'<button type="button" class="choose" data-action="choose" data-layer="{index}" '
         f'aria-pressed="{str(active).lower()}"><span class="face"><img src="{picture}" alt=""></span>'
-        f"<span><b>{title}</b><small>{escape(listed(layer.regions))}{lock}</small></span>"
+        f"<span><b>{title}</b><small>{markup.escaped(listed(layer.regions))}{lock}</small></span>"
         f"<output>{said(layer.strength)}</output></button>{buttons}</li>"
     )
 

@@ -4,7 +4,6 @@ What is under a slider comes first: thumbnails and films are made one picture at
 has its turn. A thumbnail is the very picture that a click on it shows, so that click is answered from memory.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,7 +40,6 @@ class Editor:
     def __init__(self, model: CachedModel):
         self.model, self.pipe = model, model.pipe
         self.edits: Mapping[str, Edit] = model.pipe.edits
-        self._turn = threading.Lock()
         self._edit = on_accelerator(self._compute_edit)
         self._compare = on_accelerator(self._compute_comparison)
         self._pictures = Cache(model.capacity(10))
@@ -106,8 +104,7 @@ class Editor:
             key = picture.portrait, picture.psi, tuple(_told(each) for each in picture.heard[:count])
             found = self._pictures.get(key)
             if found is None:
-                with self._turn:
-                    found = self._pictures.put(key, self._edit(stages[-1], layer))
+                found = self._pictures.put(key, self._edit(stages[-1], layer))
             stages.append(found)
         return stages
 
@@ -121,8 +118,7 @@ class Editor:
         found = self._comparisons.get(key)
         if found is None:
             stages, everywhere = self.stages(picture), self.result(picture.everywhere)
-            with self._turn:
-                found = self._comparisons.put(key, self._compare(stages, everywhere, picture.heard))
+            found = self._comparisons.put(key, self._compare(stages, everywhere, picture.heard))
         return found
 
     def thumbnails(self, portrait: PictureRef, psi: float) -> Iterator[tuple[str, str]]:
@@ -163,8 +159,7 @@ class Editor:
         while isinstance(edit := steps[-1].step, EditStep) and steps[-1].inputs == (len(steps) - 2,):
             if edit.foreign is not None:
                 raise InputError(
-                    f"This picture was changed by the edit {short(edit.edit)}, which this page does not "
-                    "have."
+                    f"This picture was changed by the edit {short(edit.edit)}, which this page does not have."
                 )
             find_edit(self.edits, edit.edit)
             layers.insert(0, Layer(edit.edit, edit.strength, edit.regions or (), edit.lock or not edit.regions))
