@@ -74,7 +74,7 @@ class DirectionTraining:
     truncation_psi: float = 1.0
     chosen: float = 0.3
     C: float = 0.01
-    sparse_C: float = 0.01
+    sparse_C: float = 0.05
     entangled: float = 0.15
     conditions: int = 6
     measured: int = 8
