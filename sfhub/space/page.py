@@ -5,6 +5,7 @@ function `suits(pipe)` that says whether it can show a model, and a function `bu
 its place in `TABS`, and is left out where it suits no model.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,9 @@ __all__ = ["TABS", "build_app", "launch"]
 TABS: Sequence[ModuleType] = (mix_regions, edit, build_face, label_regions)
 
 HERE = Path(__file__).parent
+
+# Gradio would sum up all answers so far after each of them, for a monitor that this page does not have.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 THREADS = 80
 """More than requests that can be begun at once, which wait for their turns in threads."""

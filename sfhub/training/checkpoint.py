@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sfhub.errors import InputError
+from sfhub.files import first_line
 
 __all__ = ["load_checkpoint", "load_matching", "save_checkpoint"]
 
@@ -40,13 +41,26 @@ def save_checkpoint(
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-    """Write tensors and what `read_checkpoint` gives back beside them; the previous file stays until all is on disk."""
+    """Write tensors and what `read_checkpoint` gives back beside them; the previous file stays until all is on disk.
+
+    Raises:
+        InputError: if it cannot be written, say for a full disk; what was there stays.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"progress": json.dumps(progress)})
-    sync(partial)
-    os.replace(partial, path)
+    contiguous = {key: value.contiguous() for key, value in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(contiguous, partial, {"progress": json.dumps(progress)})
+        sync(partial)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise InputError(
+            f"The checkpoint {path} could not be written ({first_line(error)}) and is as it was; make room and give "
+            "the same command again."
+        ) from error
 
 
 def sync(path: Path) -> None:

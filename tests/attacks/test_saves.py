@@ -1,6 +1,7 @@
 """A save that is killed anywhere leaves the old model or the new one, and the next run clears away what it left."""
 
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from sfhub.errors import InputError
 from sfhub.files import replace_folder, write_atomically
 from sfhub.models.stylegan2 import StyleGAN2Generator
 from sfhub.pipelines.stylegan import StyleGANPipeline
+from sfhub.training.checkpoint import save_checkpoint
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree", "os.truncate"}
 DONE, KILLED, FAILED = 0, 9, 1
@@ -194,3 +196,16 @@ def test_a_file_that_is_killed_while_it_is_written_is_the_old_or_the_new_one(tmp
         if status == DONE:
             break
     assert step > 2
+
+
+def test_a_full_disk_while_a_checkpoint_is_saved_is_one_sentence_and_leaves_the_old_one(tmp_path):
+    path, network = tmp_path / "checkpoint.safetensors", torch.nn.Linear(100, 100)
+    save_checkpoint(path, {"G": network}, {}, {"step": 1})
+    before, hard = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard[1]))
+    try:
+        with pytest.raises(InputError, match=r"could not be written .* and is as it was; make room"):
+            save_checkpoint(path, {"G": network}, {}, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, hard)
+    assert path.read_bytes() == before and leftovers(tmp_path) == []
