@@ -14,6 +14,7 @@ import gradio as gr
 from sfhub.errors import InputError, short
 from sfhub.pipelines.generator import check_number
 from sfhub.space import build_face as building
+from sfhub.space.api_edits import add_edit_endpoints
 from sfhub.space.build_face.state import Backdrop
 from sfhub.space.build_face.work import FaceBuilder
 from sfhub.space.common.cached_model import CachedModel, check_cost
@@ -33,8 +34,8 @@ ENDPOINT = {"concurrency_id": "api", "concurrency_limit": 32}
 
 
 def add_endpoints(models: Models) -> None:
-    """Add `/models`, `/regions`, `/sample`, `/mix`, `/redo` and, where a model can, `/build_face` to the `gr.Blocks`
-    that is being built."""
+    """Add `/models`, `/regions`, `/sample`, `/mix`, `/redo` and, where a model can, `/build_face`, `/edits` and `/edit`
+    to the `gr.Blocks` that is being built."""
 
     mixers = {name: Mixer(model) for name, model in models.items()}
     builders = {name: FaceBuilder(model) for name, model in models.items() if building.suits(model.pipe)}
@@ -157,6 +158,7 @@ def add_endpoints(models: Models) -> None:
             photograph = gr.File(label="picture", type="filepath", file_types=["image"])
             given = [seed, without, move, zoom, background, photograph, psi, model]
             gr.on([], build_face, given, outputs, api_name="build_face", **ENDPOINT)
+    add_edit_endpoints(models, ENDPOINT)
 
 
 def _mix(model: CachedModel, base: Any, psi: float, method: str | None) -> Mix:

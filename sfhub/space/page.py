@@ -80,7 +80,8 @@ def build_app(pipes: GeneratorPipeline | Sequence[GeneratorPipeline]) -> gr.Bloc
         with tabs:
             for tab, suited in places:
                 if suited:
-                    with gr.Tab(tab.TITLE, id=tab.TITLE):
+                    # What is sent to a tab in pieces has to find it there, even if nobody has looked at it yet.
+                    with gr.Tab(tab.TITLE, id=tab.TITLE, render_children=tab is edit):
                         tab.build(models.of(suited), page, hand_over)
         gr.HTML(FOOTER.format(models=_listed(list(models))), js_on_load=None, apply_default_css=False)
         api.add_endpoints(models)

@@ -17,6 +17,8 @@ from sfhub.pipelines.generator import GeneratorPipeline
 from sfhub.pipelines.semantic_stylegan import SemanticStyleGANPipeline
 from sfhub.pipelines.stylegan import StyleGANPipeline
 from sfhub.space.page import build_app, launch
+from sfhub.text.encoder import TextEncoder
+from sfhub.text.relevance import TextRelevance
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -69,14 +71,43 @@ def edits_of(pipe: GeneratorPipeline) -> EditDirections:
     return EditDirections.of(made, space)
 
 
-@pytest.fixture(scope="session")
-def editing_pipelines(fusion_pipeline: StyleGANPipeline, semantic_pipeline: SemanticStyleGANPipeline):
-    """A model of either family, with edits."""
-    first = fusion_pipeline
-    return (
-        StyleGANPipeline(first.generator, first.catalog, fusion=first.fusion, directions=edits_of(first)),
-        SemanticStyleGANPipeline(semantic_pipeline.generator, directions=edits_of(semantic_pipeline)),
+def relevance_of(pipe: GeneratorPipeline, encoder: TextEncoder) -> TextRelevance:
+    """Text directions by chance: every dimension of W is about something."""
+    space, draw = pipe.code_space, torch.Generator().manual_seed(0)
+    made = TextRelevance(
+        basis="w",
+        channels=space.w_dim,
+        dim=encoder.dim,
+        size=space.w_dim,
+        encoder=encoder.name,
+        encoder_digest=encoder.digest,
+        layers=space.layers,
+        resolution=space.resolution,
+        beta=0.0,
     )
+    made.relevance.copy_(torch.nn.functional.normalize(torch.randn(made.relevance.shape, generator=draw), dim=1))
+    made.places.copy_(torch.arange(space.w_dim))
+    made.std.fill_(1.0)
+    made.low.fill_(-3.0)
+    made.high.fill_(3.0)
+    return made.eval()
+
+
+@pytest.fixture(scope="session")
+def editing_pipelines(
+    fusion_pipeline: StyleGANPipeline, semantic_pipeline: SemanticStyleGANPipeline, tiny_encoder: TextEncoder
+) -> tuple[StyleGANPipeline, SemanticStyleGANPipeline]:
+    """A model of either family, with edits; the first takes texts, too."""
+    whole = fusion_pipeline
+    first = StyleGANPipeline(
+        whole.generator,
+        whole.catalog,
+        fusion=whole.fusion,
+        directions=edits_of(whole),
+        text_relevance=relevance_of(whole, tiny_encoder),
+    )
+    first.use_text_encoder(tiny_encoder)
+    return first, SemanticStyleGANPipeline(semantic_pipeline.generator, directions=edits_of(semantic_pipeline))
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ from sfhub.editing.edits import Direction
 from sfhub.errors import InputError
 from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.picture_ref import PictureRef, refs
+from sfhub.space.common.repertoire import Layer
 from sfhub.space.edit import view
 from sfhub.space.edit.layout import suits
-from sfhub.space.edit.state import EditedPicture, Editing, Layer
+from sfhub.space.edit.state import EditedPicture, Editing
 from sfhub.space.edit.work import Editor, clicked
 from sfhub.steps.png import read_recipe
 
@@ -62,10 +63,10 @@ def test_muted_edits_and_strength_0_leave_no_trace(editor, stack):
 
 def test_what_a_thumbnail_shows_is_what_a_click_on_it_gives_without_another_synthesis(editor, monkeypatch):
     thumbnails = dict(editor.thumbnails(P(1), 0.7))
-    assert list(thumbnails) == list(editor.edits)
+    assert list(thumbnails) == list(editor.edits.edits)
     monkeypatch.setattr(editor, "_edit", None)
     session = Editing(EditedPicture(P(1)), refs(1))
-    for name in editor.edits:
+    for name in editor.edits.edits:
         added = clicked(session, editor, event(action="add", edit=name))
         assert editor.little(editor.stages(added.picture), added.picture) == [thumbnails[name]]
 
@@ -118,16 +119,16 @@ def test_what_was_mixed_before_it_was_edited_comes_back_too(editor, tmp_path):
 
 def test_an_edit_that_the_page_does_not_have_is_named(editor, tmp_path):
     (base,) = editor.pipe.sample(1)
-    theirs = Direction("wink", "w", editor.edits["smile"].vector, "mouth")
+    theirs = Direction("wink", "w", editor.edits.edits["smile"].vector, "mouth")
     edited = editor.pipe.edit(base, theirs, 1.0)
     with pytest.raises(InputError, match="changed by the edit 'wink', which this page does not have"):
         editor.laid_out(read_recipe(edited.save(tmp_path / "a.png")))
 
 
 def test_layers_of_another_model_are_fitted(editor):
-    assert editor.fitted(Layer("wink", 1.0)) is None
-    assert editor.fitted(Layer("smile", 9.0, ("antlers",))) == Layer("smile", 2.0, ("mouth",))
-    assert editor.fitted(Layer("smile", 1.0, ("hair",))) == Layer("smile", 1.0, ("hair",))
+    assert editor.edits.fitted(Layer("wink", 1.0)) is None
+    assert editor.edits.fitted(Layer("smile", 9.0, ("antlers",))) == Layer("smile", 2.0, ("mouth",))
+    assert editor.edits.fitted(Layer("smile", 1.0, ("hair",))) == Layer("smile", 1.0, ("hair",))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +137,8 @@ def test_layers_of_another_model_are_fitted(editor):
         ({"action": "add", "edit": "smlie"}, "did you mean 'smile'"),
         ({"action": "add", "edit": ["smile"]}, "There is no edit"),
         ({"action": "region", "region": "mouht"}, "There is no region"),
-        ({"action": "strength", "strength": "nan"}, "give a finite number"),
-        ({"action": "strength", "strength": "much"}, "has to be a number"),
+        ({"action": "strength", "strength": "nan"}, "is no finite number"),
+        ({"action": "strength", "strength": "much"}, "is no finite number"),
         ({"action": "remove", "layer": "7"}, "no longer on the picture"),
         ({"action": "mute", "layer": "-1"}, "no longer on the picture"),
         ({"action": "up", "layer": {}}, "no longer on the picture"),
@@ -170,7 +171,7 @@ def test_edits_are_listed_by_region_the_whole_picture_last(editor):
 def test_names_are_shown_as_text(editor):
     layer = Layer(HOSTILE, 1.0, (HOSTILE,))
     session = Editing(EditedPicture(P(1), stack=(layer,)), refs(1), active=0)
-    editor.edits = {HOSTILE: Direction(HOSTILE, "w", editor.edits["smile"].vector, "mouth")}
+    editor.edits.edits = {HOSTILE: Direction(HOSTILE, "w", editor.edits.edits["smile"].vector, "mouth")}
     shown = [
         view.stack(session, ["data:,"]),
         view.pills(session, editor),
@@ -179,3 +180,44 @@ def test_names_are_shown_as_text(editor):
     ]  # fmt: skip
     assert all("<img src=x" not in markup and 'onerror="' not in markup for markup in shown)
     assert any("&lt;img src=x" in markup for markup in shown)
+
+
+# Texts ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writer(editing_pipelines):
+    return Editor(CachedModel(editing_pipelines[0]))
+
+
+def test_a_text_is_an_edit_like_any_other_in_the_region_that_it_is_about(writer, tmp_path):
+    layer = writer.edits.written("  curly  red hair ")
+    assert layer == Layer("curly red hair", 1.0, ("hair",), text=True)
+    assert layer.title == "\N{LEFT DOUBLE QUOTATION MARK}curly red hair\N{RIGHT DOUBLE QUOTATION MARK}"
+    (base,) = writer.pipe.sample(1)
+    smiling = Layer("smile", 1.0, ("mouth",), lock=False)
+    picture = EditedPicture(P(1), stack=(smiling, layer), model=writer.model.name)
+    expected = writer.pipe.edit_text(
+        writer.pipe.edit(base, "smile", 1.0, "mouth"), "curly red hair", region="hair", lock=True
+    )
+    found = writer.result(picture)
+    assert same(found, expected)
+    assert writer.laid_out(read_recipe(found.save(tmp_path / "a.png"))) == picture
+    assert not same(found, writer.result(picture.with_stack([smiling])))
+
+
+def test_a_picture_that_was_optimised_is_named_instead_of_made_again_for_minutes(writer, tmp_path):
+    (base,) = writer.pipe.sample(1)
+    edited = writer.pipe.edit_text(base, "sad", way="optimisation", steps=1)
+    with pytest.raises(InputError, match="changed by an optimisation for 'sad', which takes minutes"):
+        writer.laid_out(read_recipe(edited.save(tmp_path / "a.png")))
+
+
+def test_texts_are_for_models_that_take_them(writer, editing_pipelines):
+    other = Editor(CachedModel(editing_pipelines[1]))
+    with pytest.raises(InputError, match="takes no texts"):
+        other.edits.written("sad")
+    assert other.edits.fitted(Layer("sad", 1.0, text=True)) is None
+    assert writer.edits.fitted(Layer("sad", 9.0, text=True)) == Layer("sad", 3.0, text=True)
+    with pytest.raises(InputError, match="text is empty"):
+        writer.edits.written("  ")

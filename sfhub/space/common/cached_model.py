@@ -76,6 +76,10 @@ class CachedModel:
         self._brought.put(ref, sample.on_cpu())
         return ref
 
+    def knows(self, ref: PictureRef) -> bool:
+        """Whether `samples` can give a picture."""
+        return ref.seed is not None or self._brought.get(ref) is not None
+
     def _known(self, ref: PictureRef, psi: float) -> Sample | None:
         if ref.seed is not None:
             return self._samples.get((ref, psi))

@@ -18,6 +18,7 @@ from sfhub.space.common.hand_over import Handed, HandOver
 from sfhub.space.common.little_pictures import LittlePictures
 from sfhub.space.common.markup import empty_views
 from sfhub.space.common.models import Models
+from sfhub.space.common.repertoire import takes_text
 from sfhub.space.common.sentences import answer_in_turn
 from sfhub.space.common.tab import CLICKS_JS, PLAIN, VIEWS_JS, PortraitTab, Updates, columns, script
 from sfhub.space.edit import view
@@ -64,7 +65,7 @@ class EditTab(PortraitTab):
         self.outputs = [
             self.session, self.views, self.notes, self.download, self.recipe, self.reset, self.undo, self.redo,
             self.strength, self.film, self.pills, self.lock, self.stack, self.catalogue, self.gallery, self.psi,
-            self.model, self.tried, self.filmed,
+            self.model, self.tried, self.filmed, self.writing,
         ]  # fmt: skip
 
     def _lay_out_stage(self) -> None:
@@ -82,6 +83,13 @@ class EditTab(PortraitTab):
     def _lay_out_controls(self) -> None:
         self.lay_out_model()
         self.lay_out_gallery()
+        with gr.Row(elem_classes="tools", visible=takes_text(self.models.first.pipe)) as self.writing:
+            self.text = gr.Textbox(
+                label="Say what should change", placeholder="Say what should change: curly red hair ...",
+                show_label=False, container=False, max_length=200, min_width=160, scale=3,
+                html_attributes=gr.InputHTMLAttributes(enterkeyhint="done", autocomplete="off"),
+            )  # fmt: skip
+            self.write = gr.Button("Change it", size="sm", min_width=80, scale=1)
         self.search = gr.Textbox(
             label="Find an edit", placeholder="Find an edit: smile, hair, age ...", show_label=False, container=False,
             max_length=40, elem_classes="search",
@@ -90,7 +98,7 @@ class EditTab(PortraitTab):
         self.catalogue = gr.HTML(
             [], thumbnails="", query="", html_template=view.catalogue_template, js_on_load=CLICKS_JS, **PLAIN
         )
-        self.stack = gr.HTML(js_on_load=CLICKS_JS, **PLAIN)
+        self.stack = gr.HTML(js_on_load=CLICKS_JS, elem_classes="layers", **PLAIN)
         with gr.Row(elem_classes="tools"):
             self.lay_out_surprise()
             self.lay_out_seed()
@@ -103,9 +111,11 @@ class EditTab(PortraitTab):
         gr.on([each.click for each in parts], self.act, self.session, self.outputs, **self.click)
         self.views.release(self.settle, self.session, self.outputs, **self.click)
         self.strength.input(self.slide_along, [self.session, self.strength], self.outputs, **self.slide)
+        self.on_click([self.text.submit, self.write.click], self.written, self.text)
         self.on_click([self.lock.input], Editing.set_lock, self.lock)
         self.on_click([self.hand_over.picture.change], self.received, self.hand_over.picture)
-        self.search.input(_looked_for, self.search, self.catalogue, **{**self.slide, "concurrency_id": "edit_search"})
+        find = {**self.slide, "concurrency_id": "edit_search"}
+        self.search.change(lambda text: gr.update(query=text.strip().lower()), self.search, self.catalogue, **find)
         # In a queue of their own, so that clicks do not wait for them.
         little = {**self.click, "concurrency_id": "edit_little_pictures", "concurrency_limit": 4}
         self.hand_over.tabs.select(self.looked_at, [self.session, self.tried], self.tried, **little)
@@ -124,7 +134,7 @@ class EditTab(PortraitTab):
         with answer_in_turn():
             if session.layer is None:
                 return {self.session: session}
-            strength = self._editor(session.picture).within(session.layer.edit, strength)
+            strength = self._editor(session.picture).edits.within(session.layer, strength)
             return self.show(session, session.set_strength(strength), live=True)
 
     def settle(self, session: Editing) -> Updates:
@@ -132,6 +142,10 @@ class EditTab(PortraitTab):
         updates = self.start(session)
         updates.pop(self.strength, None)
         return updates
+
+    def written(self, session: Editing, text: str) -> Editing:
+        """A text that asks for a change."""
+        return session.put_on(self._editor(session.picture).edits.written(text))
 
     def received(self, session: Editing, handed: Handed) -> Editing:
         """A picture from another tab: a fresh start, with its model."""
@@ -169,11 +183,13 @@ class EditTab(PortraitTab):
             updates[self.download] = saved(stages[-1])
             updates[self.reset] = gr.update(interactive=bool(picture.stack))
             updates[self.psi], updates[self.model] = picture.psi, picture.model
+            updates[self.writing] = gr.update(visible=takes_text(editor.pipe))
             updates[self.catalogue] = gr.update(value=view.catalogue(after, editor))
             updates |= {} if before is None else {self.tried: after.tried}
-        if before is None or _offered(after) != _offered(before):
-            portraits = offered(after.gallery, picture.portrait, {picture.portrait: [("the base", "")]})
-            pictures = thumbnails(editor.model, after.gallery, picture.psi)
+        if before is None or after.offered != before.offered:
+            shown = [ref for ref in after.gallery if editor.model.knows(ref)]
+            portraits = offered(shown, picture.portrait, {picture.portrait: [("the base", "")]})
+            pictures = thumbnails(editor.model, shown, picture.psi)
             updates[self.gallery] = gr.update(value=portraits, thumbnails=pictures)
         return updates
 
@@ -183,13 +199,13 @@ class EditTab(PortraitTab):
         if layer is None:
             lock = gr.update(value=session.lock, interactive=True)
             return {self.strength: gr.update(visible=False), self.film: gr.update(value=[]), self.lock: lock}
-        low, high = editor.edits[layer.edit].range
+        low, high = editor.edits.range(layer)
         step = float(f"{(high - low) / 100:.1g}") or 0.01
-        frames = view.film(editor.strengths(layer.edit))
+        frames = view.film(editor.edits.strengths(layer))
         return {
             self.strength: gr.update(
                 minimum=low, maximum=high, step=step, value=layer.strength, visible=True,
-                label=f"Strength of {view.label(layer.edit)}",
+                label=f"Strength of {layer.title}",
             ),
             self.film: gr.update(value=frames, now=layer.strength),
             self.lock: gr.update(value=layer.lock, interactive=bool(layer.regions)),
@@ -219,7 +235,7 @@ class EditTab(PortraitTab):
 
     def switched(self, session: Editing, name: str) -> Editing:
         """As `PortraitTab.switched`."""
-        return session.set_model(self.models[name].name, self.editors[name].fitted)
+        return session.set_model(self.models[name].name, self.editors[name].edits.fitted)
 
     def restored(self, session: Editing, path: str) -> Editing:
         """As `PortraitTab.restored`."""
@@ -228,13 +244,3 @@ class EditTab(PortraitTab):
 
     def _editor(self, picture: EditedPicture) -> Editor:
         return self.editors[self.models[picture.model].name]
-
-
-def _looked_for(text: str) -> Any:
-    return gr.update(query=" ".join(text.lower().split()))
-
-
-def _offered(session: Editing) -> tuple[Any, ...]:
-    """What the portraits in the gallery depend on."""
-    picture = session.picture
-    return session.gallery, picture.portrait, picture.psi, picture.model

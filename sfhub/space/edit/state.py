@@ -5,35 +5,18 @@ Immutable values, of which pictures are functions (`work.py`). No Gradio in this
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from sfhub.errors import InputError
 from sfhub.space.common.picture_ref import PictureRef
 from sfhub.space.common.region_pills import Regions
+from sfhub.space.common.repertoire import Layer
 from sfhub.space.common.visit import Visit
 
-__all__ = ["MAX_LAYERS", "EditedPicture", "Editing", "Layer"]
+__all__ = ["MAX_LAYERS", "EditedPicture", "Editing"]
 
 MAX_LAYERS = 20
 """Edits upon each other, far more than anybody can tell apart; each costs a picture."""
-
-
-class Layer(NamedTuple):
-    """One edit in the stack.
-
-    Attributes:
-        edit: its name.
-        strength: in its own unit.
-        regions: where it may show.
-        lock: whether all else stays as it is, pixel by pixel.
-        muted: whether it is left out for now.
-    """
-
-    edit: str
-    strength: float
-    regions: Regions = ()
-    lock: bool = True
-    muted: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +94,11 @@ class Editing(Visit):
         return self.aim if self.layer is None else self.layer.regions
 
     @property
+    def offered(self) -> tuple[Any, ...]:
+        """What the portraits in the gallery depend on."""
+        return self.gallery, self.picture.portrait, self.picture.psi, self.picture.model
+
+    @property
     def tried(self) -> tuple[str, PictureRef, float]:
         """What the thumbnails of all edits depend on."""
         return self.picture.model, self.picture.portrait, self.picture.psi
@@ -125,11 +113,11 @@ class Editing(Visit):
 
     # The picture ------------------------------------------------------------------------------------------------------
 
-    def take(self, portrait: PictureRef, own: Callable[[str], Regions]) -> "Editing":
+    def take(self, portrait: PictureRef, own: Callable[[Layer], Regions]) -> "Editing":
         """Edit another picture; edits stay, but regions chosen in the old one do not: each edit goes to its `own`."""
         if portrait == self.picture.portrait:
             return replace(self, gesture=None)
-        stack = [layer._replace(regions=own(layer.edit)) for layer in self.picture.stack]
+        stack = [layer._replace(regions=own(layer)) for layer in self.picture.stack]
         taken = replace(self.picture, portrait=portrait).with_stack(stack)
         return replace(self._changed(taken), aim=())
 
@@ -138,9 +126,14 @@ class Editing(Visit):
         return self._changed(replace(self.picture, psi=psi), "psi")
 
     def set_model(self, model: str, known: Callable[[Layer], Layer | None]) -> "Editing":
-        """The same with another model, whose layer for each one is `known`, None for none."""
+        """The same with another model, whose layer for each one is `known`, None for none.
+
+        A picture without a seed is of one model only; a portrait takes its place.
+        """
         stack = [found for layer in self.picture.stack if (found := known(layer)) is not None]
-        picture = replace(self.picture, model=model, stack=tuple(stack))
+        seeded = [ref for ref in (self.picture.portrait, *self.gallery) if ref.seed is not None]
+        portrait = seeded[0] if seeded else PictureRef.of_seed(0)
+        picture = replace(self.picture, portrait=portrait, model=model, stack=tuple(stack))
         return replace(self, active=len(stack) - 1 if stack else None, aim=())._changed(picture)
 
     def restore(self, picture: EditedPicture) -> "Editing":
@@ -154,19 +147,20 @@ class Editing(Visit):
 
     # The stack --------------------------------------------------------------------------------------------------------
 
-    def add(self, edit: str, strength: float, own: Regions) -> "Editing":
-        """Put an edit on top, in the regions that were chosen for it or its `own`; one that is there becomes active.
+    def put_on(self, layer: Layer) -> "Editing":
+        """Put an edit on top, in the regions that were chosen for it or its own; one that is there becomes active.
 
         Raises:
             InputError: if there are too many.
         """
-        index = next((k for k, layer in enumerate(self.picture.stack) if layer.edit == edit), None)
+        same = (k for k, each in enumerate(self.picture.stack) if (each.edit, each.text) == (layer.edit, layer.text))
+        index = next(same, None)
         if index is not None:
             return self.choose(index)
         if len(self.picture.stack) >= MAX_LAYERS:
             raise InputError(f"There are {MAX_LAYERS} edits on this picture, as many as it takes; take one off first.")
-        layer = Layer(edit, strength, self.aim if self.layer is None and self.aim else own, self.lock)
-        stack = [*self.picture.stack, layer]
+        aimed = self.layer is None and self.aim
+        stack = [*self.picture.stack, layer._replace(regions=self.aim if aimed else layer.regions, lock=self.lock)]
         return replace(self._changed(self.picture.with_stack(stack)), active=len(stack) - 1, aim=())
 
     def choose(self, index: int | None) -> "Editing":

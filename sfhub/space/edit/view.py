@@ -12,11 +12,22 @@ from sfhub.space.common import markup
 from sfhub.space.common.comparison import EditComparison
 from sfhub.space.common.little_pictures import ENTRIES
 from sfhub.space.common.pictures import DIFFERENCE_SCALE, data_uri, enlarge, heat_stops
-from sfhub.space.common.region_pills import label, listed, region_pills
-from sfhub.space.edit.state import Editing, Layer, Regions
+from sfhub.space.common.region_pills import Regions, label, listed, region_pills
+from sfhub.space.common.repertoire import Layer
+from sfhub.space.edit.state import Editing
 from sfhub.space.edit.work import Editor
 
-__all__ = ["VIEWS", "catalogue", "catalogue_template", "film", "film_template", "notes", "pills", "stack", "views"]
+__all__ = [
+    "VIEWS",
+    "catalogue",
+    "catalogue_template",
+    "film",
+    "film_template",
+    "notes",
+    "pills",
+    "stack",
+    "views",
+]
 
 VIEWS = ("result", "base", "everywhere", "difference")
 """What is shown beside each other."""
@@ -125,18 +136,18 @@ ${((little) => value.map((group) => ({...group, edits: group.edits.filter((edit)
 
 def catalogue(session: Editing, editor: Editor) -> list[dict[str, Any]]:
     """All edits, by the region that each is about."""
-    used = {layer.edit for layer in session.picture.stack}
+    edits, used = editor.edits, {layer.edit for layer in session.picture.stack if not layer.text}
     groups: dict[Regions, list[str]] = {}
-    for name in editor.edits:
-        groups.setdefault(editor.own(name), []).append(name)
-    order = {region: k for k, region in enumerate([*editor.regions, *sum(groups, ())])}
+    for name in edits.edits:
+        groups.setdefault(edits.found(name).regions, []).append(name)
+    order = list(dict.fromkeys([*edits.regions, *sum(groups, ())]))
     return [
         {
             "title": markup.escaped(listed(regions)),
             "colour": editor.model.menu.colour(regions[0]) if len(regions) == 1 else "transparent",
             "edits": [_entry(name, regions, name in used) for name in groups[regions]],
         }
-        for regions in sorted(groups, key=lambda each: (len(each) or len(order), [*map(order.get, each)]))
+        for regions in sorted(groups, key=lambda each: (len(each) or len(order), [*map(order.index, each)]))
     ]
 
 
@@ -152,18 +163,18 @@ def _entry(name: str, regions: Regions, used: bool) -> dict[str, str]:
 
 def pills(session: Editing, editor: Editor) -> str:
     """Where the active edit may show, or the next one."""
-    if not editor.regions:
+    edits, layer, chosen = editor.edits, session.layer, session.regions
+    if not edits.regions:
         return ""
-    layer, chosen = session.layer, session.regions
     # Groups are offered that an edit is about; others can be put together by hand.
-    more = tuple(region for name in editor.edits for region in editor.own(name))
+    more = tuple(region for name in edits.edits for region in edits.found(name).regions)
     if layer is None:
         head = f"Show the next edit in <b>{markup.escaped(listed(chosen)) if chosen else 'its own region'}</b>"
         return region_pills(editor.model.menu, chosen, f"{head}; click the picture to choose.", more=more)
-    own, back = editor.own(layer.edit), ""
+    own, back = edits.own(layer), ""
     if chosen != own:
         back = f'<button type="button" class="plain" data-action="own">Back to {markup.escaped(listed(own))}</button>'
-    head = f"Show <b>{markup.escaped(label(layer.edit))}</b> in <b>{markup.escaped(listed(chosen))}</b> {back}"
+    head = f"Show <b>{markup.escaped(layer.title)}</b> in <b>{markup.escaped(listed(chosen))}</b> {back}"
     return region_pills(editor.model.menu, chosen, head, more=more, whole=True)
 
 
@@ -184,7 +195,7 @@ def stack(session: Editing, pictures: Sequence[str]) -> str:
 
 
 def _row(index: int, layer: Layer, session: Editing, picture: str) -> str:
-    title, top = markup.escaped(label(layer.edit)), len(session.picture.stack) - 1
+    title, top = markup.escaped(layer.title), len(session.picture.stack) - 1
     active = index == session.active
     lock = ", all else locked" if layer.lock and layer.regions else ""
     buttons = (

@@ -4,14 +4,13 @@ What is under a slider comes first: thumbnails and films are made one picture at
 has its turn. A thumbnail is the very picture that a click on it shows, so that click is answered from memory.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sfhub.editing.edits import Edit, as_names, find_edit
-from sfhub.errors import InputError, short
+from sfhub.errors import InputError
 from sfhub.pipelines.sample import Sample
 from sfhub.space.common.accelerator import on_accelerator
 from sfhub.space.common.cache import Cache
@@ -19,77 +18,26 @@ from sfhub.space.common.cached_model import CachedModel
 from sfhub.space.common.comparison import EditComparison
 from sfhub.space.common.picture_ref import PictureRef
 from sfhub.space.common.pictures import data_uri, thumbnail
-from sfhub.space.common.region_pills import Regions, toggled
-from sfhub.space.edit.state import EditedPicture, Editing, Layer
-from sfhub.steps.edit import EditStep, constraints_of
+from sfhub.space.common.region_pills import toggled
+from sfhub.space.common.repertoire import Layer, Repertoire
+from sfhub.space.edit.state import MAX_LAYERS, EditedPicture, Editing
+from sfhub.steps.edit import EditStep
 from sfhub.steps.recipe import Recipe, last_step, read_steps
 from sfhub.steps.sample import SampleStep
 
 __all__ = ["Editor", "clicked"]
 
-FRAMES = 7
-"""Pictures in a film of strengths."""
-
-USUAL = 0.8
-"""Strength of a new edit, as a share of how far it works."""
-
 
 class Editor:
-    """Edits pictures of one model that has edits."""
+    """Edits pictures of one model that has edits; `edits` says which."""
 
     def __init__(self, model: CachedModel):
         self.model, self.pipe = model, model.pipe
-        self.edits: Mapping[str, Edit] = model.pipe.edits
+        self.edits = Repertoire(model.pipe)
         self._edit = on_accelerator(self._compute_edit)
         self._compare = on_accelerator(self._compute_comparison)
         self._pictures = Cache(model.capacity(10))
         self._comparisons = Cache(model.capacity(80))
-
-    # What there is ----------------------------------------------------------------------------------------------------
-
-    @property
-    def regions(self) -> Regions:
-        """Where edits can be kept to; none if the model cannot."""
-        return self.model.menu.regions if constraints_of(self.pipe) else ()
-
-    def own(self, name: str) -> Regions:
-        """The regions that an edit is about, as far as the model has them; none for the whole picture."""
-        return tuple(each for each in as_names(find_edit(self.edits, name).region) or () if self._has(each))
-
-    def usual(self, name: str) -> float:
-        """The strength of a new edit."""
-        low, high = self.edits[name].range
-        return round(USUAL * (high or low), 2)
-
-    def within(self, name: str, strength: Any) -> float:
-        """A strength inside the range of an edit, from a slider or a browser.
-
-        Raises:
-            InputError: for what is no finite number.
-        """
-        try:
-            strength = float(strength)
-        except (TypeError, ValueError):
-            raise InputError(f"The strength of {short(name)} has to be a number.") from None
-        return round(self.edits[name].clamped(strength), 4)
-
-    def layer(self, name: str) -> Layer:
-        """An edit as it is found: usual strength, own regions, locked."""
-        return Layer(name, self.usual(name), self.own(name))
-
-    def fitted(self, layer: Layer) -> Layer | None:
-        """The nearest to a layer of another model: None without the edit, own regions where one is missing."""
-        if layer.edit not in self.edits:
-            return None
-        low, high = self.edits[layer.edit].range
-        regions = layer.regions if all(map(self._has, layer.regions)) else self.own(layer.edit)
-        return layer._replace(strength=min(max(layer.strength, low), high), regions=regions)
-
-    def _has(self, region: str) -> bool:
-        try:
-            return bool(constraints_of(self.pipe)) and bool(self.pipe.covered_by(region))
-        except InputError:
-            return False
 
     # Pictures ---------------------------------------------------------------------------------------------------------
 
@@ -124,8 +72,8 @@ class Editor:
     def thumbnails(self, portrait: PictureRef, psi: float) -> Iterator[tuple[str, str]]:
         """What each edit does to a picture: its name and a small picture as a `data:` URI, one by one."""
         plain = EditedPicture(portrait, psi)
-        for name in self.edits:
-            yield name, self._small(plain.with_stack([self.layer(name)]))
+        for name in self.edits.edits:
+            yield name, self._small(plain.with_stack([self.edits.found(name)]))
 
     def little(self, stages: Sequence[Sample], picture: EditedPicture) -> list[str]:
         """How the picture looks after each edit of its stack, small, from its `stages`."""
@@ -135,12 +83,8 @@ class Editor:
     def film(self, picture: EditedPicture, index: int) -> Iterator[tuple[str, str]]:
         """A picture at each of the `strengths` of one edit, by that in digits."""
         layer = picture.stack[index]._replace(muted=False)
-        for strength in self.strengths(layer.edit):
+        for strength in self.edits.strengths(layer):
             yield f"{strength:g}", self._small(picture.with_layer(index, layer._replace(strength=strength)))
-
-    def strengths(self, name: str) -> list[float]:
-        """Those that a film shows."""
-        return [round(float(each), 2) for each in np.linspace(*self.edits[name].range, FRAMES)]
 
     def _small(self, picture: EditedPicture) -> str:
         return data_uri(thumbnail(self.result(picture).image), quality=82)
@@ -157,12 +101,11 @@ class Editor:
         steps = read_steps(recipe)
         layers: list[Layer] = []
         while isinstance(edit := steps[-1].step, EditStep) and steps[-1].inputs == (len(steps) - 2,):
-            if edit.foreign is not None:
+            layers.insert(0, self.edits.read(edit))
+            if len(layers) > MAX_LAYERS:
                 raise InputError(
-                    f"This picture was changed by the edit {short(edit.edit)}, which this page does not have."
+                    f"There are more than {MAX_LAYERS} edits on this picture; make it again with `sfhub redo`."
                 )
-            find_edit(self.edits, edit.edit)
-            layers.insert(0, Layer(edit.edit, edit.strength, edit.regions or (), edit.lock or not edit.regions))
             steps = steps[:-1]
         return replace(self.taken({**recipe, "steps": recipe["steps"][: len(steps)]}), stack=tuple(layers))
 
@@ -179,7 +122,7 @@ class Editor:
     # Computing --------------------------------------------------------------------------------------------------------
 
     def _compute_edit(self, base: Sample, layer: Layer) -> Sample:
-        return self.pipe.edit(base, layer.edit, layer.strength, layer.regions or None, lock=layer.lock).on_cpu()
+        return self.edits.put_on(base, layer).on_cpu()
 
     def _compute_comparison(self, stages: Sequence[Sample], loose: Sample, layers: Sequence[Layer]) -> EditComparison:
         base, result = stages[0], stages[-1]
@@ -211,29 +154,29 @@ def clicked(session: Editing, editor: Editor, event: Any) -> Editing:
     Raises:
         InputError: for what there is not.
     """
-    if event.action == "pick":
-        return session.take(PictureRef.read(event.picture), editor.own)
-    if event.action == "add":
-        edit = find_edit(editor.edits, str(event.edit)).name
-        return session.add(edit, editor.usual(edit), editor.own(edit))
-    if event.action == "region":
+    edits, action, active = editor.edits, event.action, session.layer
+    if action == "pick":
+        return session.take(PictureRef.read(event.picture), edits.own)
+    if action == "add":
+        return session.put_on(edits.found(event.edit))
+    if action == "region":
         region = str(event.region)
         editor.pipe.covered_by(region)  # there may be none of that name
         return session.set_regions(toggled(session.regions, region, editor.model.menu))
-    if event.action == "whole":
+    if action == "whole":
         return session.set_regions(())
-    if event.action == "own" and session.layer is not None:
-        return session.set_regions(editor.own(session.layer.edit))
-    if event.action == "strength" and session.layer is not None:
-        return session.set_strength(editor.within(session.layer.edit, event.strength))
+    if action == "own" and active is not None:
+        return session.set_regions(edits.own(active))
+    if action == "strength" and active is not None:
+        return session.set_strength(edits.within(active, event.strength))
     index = _layer(session, getattr(event, "layer", None))
-    if event.action == "choose":
+    if action == "choose":
         return session.choose(None if index == session.active else index)
     changes = {"mute": Editing.mute, "remove": Editing.remove}
     steps = {"up": 1, "down": -1}
-    if event.action in steps:
-        return session.move(index, steps[event.action])
-    return changes[event.action](session, index) if event.action in changes else session
+    if action in steps:
+        return session.move(index, steps[action])
+    return changes[action](session, index) if action in changes else session
 
 
 def _layer(session: Editing, index: Any) -> int:
