@@ -88,10 +88,7 @@ class EditingPipeline(GeneratorPipeline):
         """
         step, given = self.edit_step(edit, strength, region, lock=lock, method=method)
         made = self.render(step, sample, given=given)
-        if step.regions is None:
-            return made
-        # What is composited has the very pixels of the picture before.
-        return _locked(made) if step.lock else self._with_outside(sample, made, step.regions)
+        return self._with_outside(sample, made, step)
 
     def edit_step(
         self,
@@ -246,16 +243,16 @@ class EditingPipeline(GeneratorPipeline):
             pictures[1] = self.images([code])[0], code
         return outside_change(edited.image, base.image, self.region_mask(regions, pictures))
 
-    def _with_outside(self, before: Samples, after: Samples, regions: tuple[str, ...]) -> Samples:
-        """Pictures that say what changed outside the regions."""
+    def _with_outside(self, before: Samples, after: Samples, step: EditStep) -> Samples:
+        """Pictures that say what the step changed outside its regions, if it has some."""
+        if step.regions is None:
+            return after
         edited, originals = as_list(after), as_list(before)
         originals = originals * len(edited) if len(originals) == 1 else originals
-        pairs = zip(originals, edited, strict=True)
-        found = [replace(each, outside=self.outside_of(base, each, regions)) for base, each in pairs]
+        # What is composited has the very pixels of the picture before.
+        changes = [
+            OutsideChange(0.0, 0.0) if step.lock else self.outside_of(base, each, step.regions)
+            for base, each in zip(originals, edited, strict=True)
+        ]
+        found = [replace(each, outside=change) for each, change in zip(edited, changes, strict=True)]
         return found[0] if isinstance(after, Sample) else found
-
-
-def _locked(pictures: Samples) -> Samples:
-    """Pictures of which nothing changed outside the regions."""
-    found = [replace(each, outside=OutsideChange(0.0, 0.0)) for each in as_list(pictures)]
-    return found[0] if isinstance(pictures, Sample) else found

@@ -117,7 +117,7 @@ class TextEditingPipeline(EditingPipeline):
             made = [self._optimised(step, each, callback) for each in as_list(sample)]
         else:
             made = as_list(self.render(step, as_list(sample)))
-        made = made if regions is None else self._with_outside(as_list(sample), made, regions)
+        made = self._with_outside(as_list(sample), made, step)
         return made[0] if isinstance(sample, Sample) else made
 
     def text_region(self, text: str) -> str | None:

@@ -101,7 +101,7 @@ def test_a_click_puts_an_edit_on_in_its_own_region_and_says_what_else_changed(ar
     assert artist.picture("base") == before
     artist.is_in("mouth")
     expect(artist.summary()).to_contain_text("Outside mouth, not one pixel changed")
-    expect(artist.summary()).to_contain_text("Without regions,")
+    expect(artist.summary()).to_contain_text("Done everywhere,")
     assert artist.picture("everywhere") != artist.picture()
     expect(artist.tab.locator('.edit-tile[data-edit="smile"]')).to_have_attribute("aria-pressed", "true")
 

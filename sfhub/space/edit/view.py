@@ -58,7 +58,7 @@ def views(comparison: EditComparison, session: Editing, result: Any = None, lit:
     shown = [
         ("result", "After", "The edited picture", data_uri(enlarge(result)) if result else comparison.result_uri),
         ("base", "Before", "The picture before", comparison.base_uri),
-        ("everywhere", "Without regions", "The same edits in the whole picture", comparison.everywhere_uri),
+        ("everywhere", "Everywhere", "The same edits in the whole picture", comparison.everywhere_uri),
         ("difference", "Difference", "Heat map of what changed", comparison.difference_uri),
     ]
     live = " data-live" if result else ""
@@ -105,7 +105,7 @@ def _summary(comparison: EditComparison, session: Editing) -> str:
     regions = markup.escaped(listed(tuple(dict.fromkeys(region for layer in heard for region in layer.regions))))
     return (
         f"Outside <b>{regions}</b>, {_change(comparison.outside)}. "
-        f"Without regions, {_change(comparison.outside_everywhere)} there."
+        f"Done everywhere, {_change(comparison.outside_everywhere)} there."
     )
 
 
